@@ -1,0 +1,48 @@
+# Every act a developer performs. `make` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST_ARGS ?= -n auto --dist loadfile
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve check test bench fmt
+
+help: ## list the acts
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/runtime.stamp ## create .venv and install Tintype
+
+demo: .venv/runtime.stamp ## run one job from request to stored pictures, with no keys
+	@$(BIN)/tintype demo
+
+serve: .venv/runtime.stamp ## keep the server up on http://127.0.0.1:54321
+	@$(BIN)/tintype serve
+
+check: .venv/check.stamp ## formatting, lint, types, import floors, SQL style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --processes 2 tintype/sql
+
+test: .venv/test.stamp ## the whole test suite
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: .venv/bench.stamp ## measure against peers in the same run; writes bench/out/latest.json
+	$(BIN)/python -m bench
+
+fmt: .venv/check.stamp ## rewrite formatting
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tintype needs Python 3.11 or newer")'
+	@$(PYTHON) -m venv .venv || { echo "python3 -m venv failed: on Debian run 'apt-get install python3-venv' first"; exit 1; }
+
+.venv/runtime.stamp: .venv/bin/python pyproject.toml
+	@echo "Installing Tintype into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/%.stamp: .venv/runtime.stamp
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	@touch $@

@@ -1,0 +1,269 @@
+"""What did the operator choose?
+
+`supabase/config.toml` and the environment, read once into one frozen value. Nothing else in
+Tintype reads `os.environ`. The environment wins over the file. An unknown key stops the start
+and names the nearest known one.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tintype.errors import OperatorError
+
+# Sections that Supabase's own CLI writes; an app's file is read unchanged, these are not ours.
+SUPABASE_SECTIONS = frozenset(
+    (
+        "project_id",
+        "api",
+        "db",
+        "studio",
+        "inbucket",
+        "local_smtp",
+        "storage",
+        "auth",
+        "edge_runtime",
+        "analytics",
+        "realtime",
+        "experimental",
+        "remotes",
+        "functions",
+    )
+)
+
+
+class FunctionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One `[functions.<name>]` section."""
+
+    enabled: bool = True
+    verify_jwt: bool = True
+    import_map: str | None = None
+    entrypoint: str | None = None
+    static_files: list[str] = []
+    body_bytes_max: int | None = None
+
+
+class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tintype.server]`: where it listens."""
+
+    host: str = "127.0.0.1"
+    port: int = 54321
+    public_url: str | None = None
+    jwks_url: str | None = None
+    jwt_issuer: str | None = None
+
+
+class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tintype.worker]`: how much work one process does at once."""
+
+    inside_serve: bool = True
+    concurrency: int = 16
+    lease_seconds: int = 60
+    drain_seconds: int = 20
+    job_seconds_max: int = 36 * 3600
+    retry_seconds: tuple[int, ...] = (5, 10, 20)
+
+
+class ProvidersConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tintype.providers]`: keys, base URLs and the default model."""
+
+    default_model: str | None = None
+    gemini_api_key: str | None = None
+    gemini_base_url: str = "https://generativelanguage.googleapis.com"
+    gemini_model_name: str | None = None
+    imagen_base_url: str = "https://generativelanguage.googleapis.com"
+    imagen_api_key: str | None = None
+    ai_gateway_url: str = "https://ai.gateway.lovable.dev/v1"
+    ai_gateway_api_key: str | None = None
+    request_seconds_max: float = 180.0
+    connect_seconds_max: float = 10.0
+    sandbox_seconds: float = 0.4
+
+
+class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tintype.storage]`: limits of uploads; and where bytes lie, "folder" or "s3"."""
+
+    object_bytes_max: int = 50 * 1024 * 1024
+    signed_url_seconds_max: int = 7 * 24 * 3600
+    backend: str = "folder"
+    bucket: str | None = None
+    region: str = "us-east-1"
+    endpoint: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    session_token: str | None = None
+
+
+class AuthConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tintype.auth]`: sign-in, with Supabase's own defaults.
+
+    `…_per_5_minutes` and `…_per_hour` are for one client address, `account_failures_per_5_minutes`
+    for one account; each is also how many may come at once. Successful sign-ins are not counted.
+    `session_seconds_max` ends a session however often it is refreshed; None: never.
+    """
+
+    sign_up_enabled: bool = True
+    email_enabled: bool = True
+    anonymous_enabled: bool = True
+    access_token_seconds: int = 3600
+    session_seconds_max: int | None = None
+    password_characters_min: int = 6
+    # Sets of characters of which a password holds at least one each.
+    password_required_characters: tuple[str, ...] = ()
+    sign_ups_per_5_minutes: int = 30
+    sign_in_failures_per_5_minutes: int = 30
+    account_failures_per_5_minutes: int = 10
+    refreshes_per_5_minutes: int = 150
+    updates_per_5_minutes: int = 60
+    anonymous_per_hour: int = 30
+
+
+class CreditsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tintype.credits]`: what a new account starts with."""
+
+    welcome: int = 0
+
+
+class Config(msgspec.Struct, frozen=True):
+    """Everything the operator may choose, frozen."""
+
+    data: Path
+    project: Path
+    database_url: str | None = None
+    keys_file: Path | None = None
+    server: ServerConfig = ServerConfig()
+    worker: WorkerConfig = WorkerConfig()
+    providers: ProvidersConfig = ProvidersConfig()
+    storage: StorageConfig = StorageConfig()
+    credits: CreditsConfig = CreditsConfig()
+    auth: AuthConfig = AuthConfig()
+    functions: dict[str, FunctionConfig] = {}
+
+    @property
+    def public_url(self) -> str:
+        """The URL that clients see, without a trailing slash."""
+        host = "127.0.0.1" if self.server.host == "0.0.0.0" else self.server.host  # noqa: S104
+        return (self.server.public_url or f"http://{host}:{self.server.port}").rstrip("/")
+
+
+# Environment name → (section, field). The first name that is set wins.
+ENVIRONMENT: dict[str, tuple[str, str]] = {
+    "TINTYPE_HOST": ("server", "host"),
+    "TINTYPE_PORT": ("server", "port"),
+    "TINTYPE_PUBLIC_URL": ("server", "public_url"),
+    "TINTYPE_JWKS_URL": ("server", "jwks_url"),
+    "TINTYPE_JWT_ISSUER": ("server", "jwt_issuer"),
+    "TINTYPE_WORKER_CONCURRENCY": ("worker", "concurrency"),
+    "TINTYPE_LEASE_SECONDS": ("worker", "lease_seconds"),
+    "TINTYPE_DRAIN_SECONDS": ("worker", "drain_seconds"),
+    "TINTYPE_DEFAULT_MODEL": ("providers", "default_model"),
+    "TINTYPE_SANDBOX_SECONDS": ("providers", "sandbox_seconds"),
+    "TINTYPE_PROVIDER_SECONDS_MAX": ("providers", "request_seconds_max"),
+    "GEMINI_API_KEY": ("providers", "gemini_api_key"),
+    "GEMINI_BASE_URL": ("providers", "gemini_base_url"),
+    "GEMINI_MODEL_NAME": ("providers", "gemini_model_name"),
+    "IMAGEN_BASE_URL": ("providers", "imagen_base_url"),
+    "IMAGEN_API_KEY": ("providers", "imagen_api_key"),
+    "AI_GATEWAY_URL": ("providers", "ai_gateway_url"),
+    "AI_GATEWAY_API_KEY": ("providers", "ai_gateway_api_key"),
+    "LOVABLE_API_KEY": ("providers", "ai_gateway_api_key"),
+    "TINTYPE_STORAGE_BACKEND": ("storage", "backend"),
+    "TINTYPE_S3_BUCKET": ("storage", "bucket"),
+    "TINTYPE_S3_REGION": ("storage", "region"),
+    "AWS_REGION": ("storage", "region"),
+    "TINTYPE_S3_ENDPOINT": ("storage", "endpoint"),
+    "AWS_ENDPOINT_URL_S3": ("storage", "endpoint"),
+    "AWS_ACCESS_KEY_ID": ("storage", "access_key_id"),
+    "AWS_SECRET_ACCESS_KEY": ("storage", "secret_access_key"),
+    "AWS_SESSION_TOKEN": ("storage", "session_token"),
+    "TINTYPE_WELCOME_CREDITS": ("credits", "welcome"),
+}
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "server": ServerConfig,
+    "worker": WorkerConfig,
+    "providers": ProvidersConfig,
+    "storage": StorageConfig,
+    "credits": CreditsConfig,
+    "auth": AuthConfig,
+}
+# The functions that come with Tintype and are open to callers without a token.
+BUILTIN_FUNCTIONS = {"image-worker": FunctionConfig(verify_jwt=False)}
+
+
+def load(
+    *,
+    data: Path | None = None,
+    project: Path | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Config:
+    """Read the file and the environment into one `Config`.
+
+    `project` is the folder that holds `supabase/config.toml` (default: the current one); `data`
+    is where the embedded Postgres, the keys and the objects live (default `<project>/.tintype`).
+    Raises `OperatorError` for an unknown key, a wrong type or a file that does not parse.
+    """
+    env = os.environ if environment is None else environment
+    project = (project or Path.cwd()).resolve()
+    document = _read(project / "supabase" / "config.toml")
+    _check_names(document, SUPABASE_SECTIONS | {"tintype"}, "")
+    ours = dict(document.get("tintype", {}))
+    _check_names(ours, SECTIONS.keys(), "tintype.")
+    values = {name: dict(ours.get(name, {})) for name in SECTIONS}
+    for variable, (section, field) in reversed(ENVIRONMENT.items()):
+        if env.get(variable):
+            values[section][field] = env[variable]
+    if host is not None:
+        values["server"]["host"] = host
+    if port is not None:
+        values["server"]["port"] = port
+    sections = {name: _section(name, values[name], SECTIONS[name]) for name in SECTIONS}
+    functions = dict(BUILTIN_FUNCTIONS)
+    for name, section in document.get("functions", {}).items():
+        functions[name] = _section(f"functions.{name}", section, FunctionConfig)
+    keys_file = env.get("TINTYPE_KEYS_FILE")
+    chosen = data or (Path(env["TINTYPE_DATA"]) if env.get("TINTYPE_DATA") else None)
+    return Config(
+        data=(chosen or project / ".tintype").resolve(),
+        project=project,
+        database_url=env.get("DATABASE_URL") or None,
+        keys_file=Path(keys_file) if keys_file else None,
+        functions=functions,
+        **sections,
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OperatorError("config_unreadable", f"{path} does not parse: {error}") from error
+
+
+def _check_names(section: Mapping[str, Any], known: Any, prefix: str) -> None:
+    for name in section:
+        if name not in known:
+            near = get_close_matches(name, list(known), n=1, cutoff=0.5)
+            hint = f"Did you mean `{prefix}{near[0]}`?" if near else None
+            raise OperatorError(
+                "config_unknown_key", f"Unknown configuration key `{prefix}{name}`.", hint=hint
+            )
+
+
+def _section(name: str, values: Mapping[str, Any], kind: type[Any]) -> Any:
+    known = [field.name for field in msgspec.structs.fields(kind)]
+    _check_names(values, known, f"{name}." if name.startswith("functions") else f"tintype.{name}.")
+    try:
+        return msgspec.convert(dict(values), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise OperatorError(
+            "config_wrong_type", f"Configuration section `{name}`: {error}."
+        ) from error
