@@ -1,0 +1,47 @@
+-- name: get
+select j.*
+from public.jobs as j
+where j.id = $1 and ($2::uuid is null or j.user_id = $2);
+
+-- name: list
+select j.*
+from public.jobs as j
+where ($1::uuid is null or j.user_id = $1) and ($2::text is null or j.status = $2)
+order by j.created_at desc
+limit $3;
+
+-- name: outputs
+select
+  g.position, g.bucket, g.path, g.url, g.thumbnail_url, g.width, g.height, g.seed, g.provider,
+  g.model, g.metadata, g.created_at
+from public.generations as g
+where g.job_id = $1
+order by g.position;
+
+-- name: ended
+select j.*
+from public.jobs as j
+where j.id = any($1::uuid[]) and j.status in ('completed', 'failed', 'canceled');
+
+-- name: queue_position
+select (
+  select count(*) from tintype.ready as b
+  where b.queue = r.queue and (b.rank, b.share, b.job_id) < (r.rank, r.share, r.job_id)
+)
+from tintype.ready as r
+where r.queue = $1 and r.job_id = $2;
+
+-- name: depth
+select
+  q.name as queue,
+  (select count(*) from tintype.ready as r where r.queue = q.name) as ready,
+  (select count(*) from tintype.delayed as d where d.queue = q.name) as delayed,
+  (
+    select count(*)
+    from tintype.leases as l
+    cross join unnest(l.job_ids, l.attempts) as h (job_id, attempt)
+    inner join public.jobs as j on h.job_id = j.id and h.attempt = j.attempt
+    where j.queue = q.name and j.status in ('queued', 'processing')
+  ) as leased
+from (select distinct u.name from tintype.queues as u) as q
+order by q.name;

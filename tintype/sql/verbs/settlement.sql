@@ -1,0 +1,362 @@
+-- Where jobs and credits meet: submission (hold and enqueue) and settlement (end and capture).
+-- Only these are open to the kernel's role, so that no job starts without a hold and none ends
+-- without its resolution. A hold's id is its job's id; its units are the job's outputs.
+
+-- Takes `[{user_id, job_id, amount, …}]` in one transaction: for each, in the order given, the
+-- stored answer if its idempotency key was seen, else the hold and the job. A row that is refused
+-- leaves nothing behind and does not disturb the others. `outcome` is accepted, replayed,
+-- key_reused, insufficient, no_account, project_not_found or template_not_found. Locks the keys,
+-- then the accounts, then the shares, each in order.
+create or replace function tintype.submit(p_submissions json)
+returns table (ordinal integer, outcome text, answer jsonb)
+language plpgsql security definer
+set search_path = ''
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_refused integer[] := '{}';
+  v_repeated integer[] := '{}';
+  v_candidates json := p_submissions;
+  v_held json;
+begin
+  for ordinal, outcome, answer in select * from tintype.screen(p_submissions) loop
+    if outcome = 'repeated' then
+      v_repeated := v_repeated || ordinal;
+    else
+      v_refused := v_refused || ordinal;
+      return next;
+    end if;
+  end loop;
+  if cardinality(v_refused || v_repeated) > 0 then
+    v_candidates := tintype.without(p_submissions, v_refused || v_repeated);
+  end if;
+
+  select
+    json_agg(
+      json_build_object(
+        'ordinal', e.value -> 'ordinal', 'outcome', h.outcome, 'value', e.value,
+        'answer', jsonb_build_object(
+          'job_id', e.value ->> 'job_id', 'held', h.amount, 'available', h.available
+        )
+      )
+    )
+  into v_held
+  from tintype.hold(v_candidates) as h
+  inner join pg_catalog.json_array_elements(v_candidates)
+    with ordinality as e (value, ordinality) on h.ordinal = e.ordinality;
+  if v_held is not null then
+    perform tintype.enqueue(
+      (
+        select json_agg(a.value)
+        from pg_catalog.json_to_recordset(v_held) as a (outcome text, value json)
+        where a.outcome = 'held'
+        having count(*) > 0
+      )
+    );
+    perform tintype.remember(v_held);
+    return query
+    select a.ordinal, case when a.outcome = 'held' then 'accepted' else a.outcome end, a.answer
+    from pg_catalog.json_to_recordset(v_held)
+      as a (ordinal integer, outcome text, answer jsonb);
+  end if;
+  -- A key that came twice in one batch: the second finds what became of the first.
+  if cardinality(v_repeated) > 0 then
+    select json_agg(e.value) into v_candidates
+    from pg_catalog.json_array_elements(p_submissions) as e
+    where (e.value ->> 'ordinal')::integer = any(v_repeated);
+    return query select * from tintype.submit(v_candidates);
+  end if;
+end
+$$;
+
+-- The submissions but those of the ordinals given.
+create or replace function tintype.without(p_submissions json, p_ordinals integer[]) returns json
+language sql immutable
+set search_path = ''
+as $$
+  select coalesce(json_agg(e.value order by e.ordinality), '[]')
+  from pg_catalog.json_array_elements(p_submissions) with ordinality as e (value, ordinality)
+  where (e.value ->> 'ordinal')::integer <> all(p_ordinals)
+$$;
+
+-- The submissions that go no further: a key that was seen before, a project or template that is
+-- not the user's; and as `repeated` those whose key came earlier in the same batch. Keys are locked
+-- for the transaction, so that two of the same come one after the other.
+create or replace function tintype.screen(p_submissions json)
+returns table (ordinal integer, outcome text, answer jsonb)
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_now constant timestamptz := tintype.clock();
+begin
+  perform pg_catalog.pg_advisory_xact_lock(k.digest)
+  from (
+    select distinct pg_catalog.hashtextextended(s.user_id::text || s.route || s.key, 0) as digest
+    from pg_catalog.json_to_recordset(p_submissions) as s (user_id uuid, route text, key text)
+    where s.key is not null
+    order by 1
+  ) as k;
+  return query
+  with wanted as (
+    select
+      s.*,
+      s.key is not null and row_number() over (
+        partition by s.user_id, s.route, s.key order by s.ordinal
+      ) > 1 as is_repeated
+    from pg_catalog.json_to_recordset(p_submissions) as s (
+      ordinal integer, user_id uuid, route text, key text, fingerprint text,
+      project_id uuid, template_id uuid
+    )
+  )
+  select
+    s.ordinal,
+    case
+      when a.fingerprint = s.fingerprint then 'replayed'
+      when a.fingerprint is not null then 'key_reused'
+      when s.is_repeated then 'repeated'
+      when s.project_id is not null and p.id is null then 'project_not_found'
+      else 'template_not_found'
+    end,
+    a.answer
+  from wanted as s
+  left join tintype.answers as a
+    on s.user_id = a.user_id and s.route = a.route and s.key = a.key and a.expires_at > v_now
+  left join public.projects as p on s.project_id = p.id and s.user_id = p.user_id
+  left join public.templates as t
+    on s.template_id = t.id and (s.user_id = t.user_id or t.is_public)
+  where
+    a.key is not null
+    or s.is_repeated
+    or (s.project_id is not null and p.id is null)
+    or (s.template_id is not null and t.id is null);
+end
+$$;
+
+-- The answer that is stored for a key, and the fingerprint of the payload it answered.
+create or replace function tintype.stored_answer(p_user_id uuid, p_route text, p_key text)
+returns table (fingerprint text, answer jsonb)
+language sql stable security definer
+set search_path = ''
+as $$
+  select a.fingerprint, a.answer
+  from tintype.answers as a
+  where
+    a.user_id = p_user_id
+    and a.route = p_route
+    and a.key = p_key
+    and a.expires_at > tintype.clock()
+$$;
+
+-- Keeps the answers of accepted submissions that carry an idempotency key, for 24 hours.
+create or replace function tintype.remember(p_held json) returns void
+language sql security definer
+set search_path = ''
+as $$
+  insert into tintype.answers as a (user_id, route, key, fingerprint, answer, expires_at)
+  select
+    s.user_id, s.route, s.key, s.fingerprint, h.answer, tintype.clock() + interval '24 hours'
+  from pg_catalog.json_to_recordset(p_held) as h (outcome text, value json, answer jsonb)
+  cross join lateral pg_catalog.json_to_record(h.value)
+    as s (user_id uuid, route text, key text, fingerprint text)
+  where h.outcome = 'held' and s.key is not null
+  on conflict (user_id, route, key) do update
+  set
+    fingerprint = excluded.fingerprint,
+    answer = excluded.answer,
+    expires_at = excluded.expires_at
+$$;
+
+-- complete, and in the same transaction the capture of what was delivered and the release of the
+-- rest. Closes the leases named whose work is done. Returns the jobs that this call ended.
+create or replace function tintype.settle_complete(
+  p_job_ids uuid[], p_attempts integer[], p_error_codes text[], p_error_messages text[],
+  p_lease_ids uuid[]
+)
+returns setof tintype.ended
+language plpgsql security definer
+rows 100
+set search_path = ''
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  v_job_ids uuid[];
+  v_user_ids uuid[];
+  v_delivered integer[];
+  v_broken_off boolean[];
+  v_closed integer;
+begin
+  select
+    array_agg(e.job_id), array_agg(e.user_id), array_agg(e.delivered), array_agg(e.broken_off)
+  into v_job_ids, v_user_ids, v_delivered, v_broken_off
+  from tintype.complete(p_job_ids, p_attempts, p_error_codes, p_error_messages) as e;
+  perform tintype.settle(v_job_ids, v_user_ids, v_delivered, v_broken_off);
+  -- A lease that is settled whole is known by its jobs; the others are looked through.
+  delete from tintype.leases as l
+  where l.id in (
+    select c.id from tintype.leases as c
+    where
+      c.id = any(p_lease_ids)
+      and c.job_ids = p_job_ids
+      and cardinality(v_job_ids) = cardinality(p_job_ids)
+    for update skip locked
+  );
+  get diagnostics v_closed = row_count;
+  if v_closed < cardinality(p_lease_ids) then
+    perform tintype.close_leases(p_lease_ids);
+  end if;
+  return query
+  select e.job_id, e.user_id, 'completed', e.delivered, e.broken_off
+  from unnest(v_job_ids, v_user_ids, v_delivered, v_broken_off)
+    as e (job_id, user_id, delivered, broken_off);
+end
+$$;
+
+-- fail, and when it ended the job its capture and release.
+create or replace function tintype.settle_fail(
+  p_job_id uuid, p_attempt integer, p_error_code text, p_error_message text,
+  p_delay_seconds double precision, p_spends_retry boolean, p_metadata jsonb default '{}'
+)
+returns table (status text, next_run_at timestamptz, retries smallint, delivered integer)
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_user_id uuid;
+begin
+  for status, next_run_at, retries, delivered, v_user_id in
+    select * from tintype.fail(
+      p_job_id, p_attempt, p_error_code, p_error_message, p_delay_seconds, p_spends_retry,
+      p_metadata
+    )
+  loop
+    if status in ('completed', 'failed') then
+      perform tintype.settle(array[p_job_id], array[v_user_id], array[delivered], array[true]);
+    end if;
+    return next;
+  end loop;
+end
+$$;
+
+-- cancel, and its capture and release.
+create or replace function tintype.settle_cancel(p_job_id uuid, p_user_id uuid, p_message text)
+returns setof tintype.ended
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_job tintype.ended;
+begin
+  for v_job in select * from tintype.cancel(p_job_id, p_user_id, p_message) loop
+    perform tintype.settle(
+      array[v_job.job_id], array[v_job.user_id], array[v_job.delivered], array[true]
+    );
+    return next v_job;
+  end loop;
+end
+$$;
+
+-- rescue, and the capture and release of the jobs that got no further attempt.
+create or replace function tintype.settle_rescue(p_limit integer)
+returns setof tintype.ended
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_taken tintype.ended[];
+begin
+  v_taken := array(select e from tintype.rescue(p_limit) as e);
+  perform tintype.settle(
+    array_agg(e.job_id), array_agg(e.user_id), array_agg(e.delivered), array_agg(true)
+  )
+  from unnest(v_taken) as e
+  where e.status in ('completed', 'failed')
+  having count(*) > 0;
+  return query select * from unnest(v_taken);
+end
+$$;
+
+-- Resolves the holds of jobs that have just ended, and notes those that may have left bytes behind.
+-- The arrays run side by side; null for no jobs.
+create or replace function tintype.settle(
+  p_job_ids uuid[], p_user_ids uuid[], p_delivered integer[], p_broken_off boolean[]
+) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  if p_job_ids is null then
+    return;
+  end if;
+  perform tintype.capture(p_job_ids, p_delivered, p_user_ids);
+  if true = any(p_broken_off) then
+    insert into tintype.leftovers (job_id, user_id, ended_at)
+    select e.job_id, e.user_id, tintype.clock()
+    from unnest(p_job_ids, p_user_ids, p_broken_off) as e (job_id, user_id, broken_off)
+    where e.broken_off
+    on conflict do nothing;
+  end if;
+end
+$$;
+
+-- Takes the next job for a worker that speaks SQL or RPC, shows it as processing and returns it.
+-- The lease lasts ten minutes; a worker that needs longer uses renew.
+create or replace function public.claim_next_job(p_worker_id text default null)
+returns setof public.jobs
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_job public.jobs;
+begin
+  select c.* into v_job
+  from tintype.claim(gen_random_uuid(), 'images', coalesce(p_worker_id, 'rpc'), 1, 600) as c;
+  if v_job.id is null then
+    return;
+  end if;
+  perform tintype.report(array[v_job.id], array[v_job.attempt], array[0::smallint]);
+  return query select * from public.jobs as j where j.id = v_job.id;
+end
+$$;
+
+-- Completes a job that claim_next_job handed out, with the URLs of its pictures, and settles it:
+-- what is missing from the quantity is released. Repeating it is harmless. TT404 for an unknown
+-- job, TT409 for one that is not being processed, TT400 when count and URLs do not fit the job.
+create or replace function public.complete_job_with_result(
+  p_job_id uuid, p_result_urls text[], p_result_count integer
+) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_job public.jobs;
+begin
+  select * into v_job from public.jobs as j where j.id = p_job_id for update;
+  if not found then
+    raise exception using errcode = 'TT404', message = 'There is no such job.';
+  end if;
+  if v_job.status = 'completed' and v_job.result_urls = p_result_urls then
+    return;
+  end if;
+  if v_job.status <> 'processing' then
+    raise exception using
+      errcode = 'TT409', message = 'The job is not being processed.', detail = v_job.status;
+  end if;
+  if
+    p_result_urls is null
+    or p_result_count is distinct from cardinality(p_result_urls)
+    or p_result_count not between 1 and v_job.quantity
+    or array_position(p_result_urls, null) is not null
+  then
+    raise exception using
+      errcode = 'TT400', message = 'Give one URL for each of 1 to quantity results.';
+  end if;
+  update public.jobs as j
+  set result_urls = p_result_urls, result_count = p_result_count
+  where j.id = p_job_id;
+  perform tintype.settle_complete(
+    array[v_job.id], array[v_job.attempt], array[null::text], array[null::text],
+    array(select l.id from tintype.leases as l where v_job.id = any (l.job_ids))
+  );
+end
+$$;
