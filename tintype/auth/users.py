@@ -1,0 +1,72 @@
+"""Which users are there?
+
+Rows of `auth.users`, in Supabase's shape. The connection acts as the kernel, never as a caller.
+"""
+
+import re
+from datetime import datetime
+from uuid import UUID, uuid4
+
+import msgspec
+
+from tintype.auth.keys import PROVIDER
+from tintype.database import Connection, named_queries
+from tintype.errors import Conflict, InvalidRequest
+
+EMAIL_CHARACTERS_MAX = 254
+USERS_PER_PAGE_MAX = 1000
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+")
+
+
+class User(msgspec.Struct, frozen=True):
+    """Someone who may sign in. An anonymous user has no e-mail."""
+
+    id: UUID
+    email: str | None
+    is_anonymous: bool
+    created_at: datetime
+    last_sign_in_at: datetime | None
+
+
+async def create_user(connection: Connection, email: str, *, user_id: UUID | None = None) -> UUID:
+    """Add a user whose e-mail counts as confirmed, and return the id.
+
+    The address is kept in lower case. Raises `InvalidRequest` `email_invalid` and `Conflict`
+    `user_exists` (same address or id); the caller's transaction goes on after either.
+    """
+    if not is_email(email):
+        raise InvalidRequest("email_invalid", "Unable to validate email address: invalid format")
+    made = await connection.fetchval(
+        named_queries("auth")["add_user"],
+        user_id or uuid4(),
+        email.lower(),
+        None,
+        True,
+        "authenticated",
+        None,
+        PROVIDER,
+        {},
+    )
+    if made is None:
+        raise Conflict("user_exists", "A user with this address or id is there already.")
+    return UUID(str(made))
+
+
+def is_email(text: str) -> bool:
+    """Return whether `text` can be an address: something, one @, something."""
+    return len(text) <= EMAIL_CHARACTERS_MAX and _EMAIL.fullmatch(text) is not None
+
+
+async def find_user(connection: Connection, who: str | UUID) -> User | None:
+    """Return the user with this e-mail (in any case) or id, or None."""
+    name = "find_user_by_id" if isinstance(who, UUID) else "find_user_by_email"
+    row = await connection.fetchrow(named_queries("auth")[name], who)
+    return None if row is None else User(**row)
+
+
+async def list_users(connection: Connection, *, limit: int = 50, offset: int = 0) -> list[User]:
+    """Return a page of users, newest first; `limit` is at most `USERS_PER_PAGE_MAX`."""
+    if not 1 <= limit <= USERS_PER_PAGE_MAX or offset < 0:
+        raise InvalidRequest("page_invalid", f"A page has 1 to {USERS_PER_PAGE_MAX} users.")
+    rows = await connection.fetch(named_queries("auth")["list_users"], limit, offset)
+    return [User(**row) for row in rows]
