@@ -1,0 +1,61 @@
+"""Durable work.
+
+A job is claimed by one worker at a time, under a lease. A lease that expires returns the job to
+its queue: nothing is lost when a worker dies, and nothing is finished twice.
+
+    queued ──▶ processing ──▶ completed   every output was delivered, or the last attempt had some
+       ▲           │  ├─────▶ failed      it can never succeed, or its attempts are spent
+       │           │  └─────▶ canceled    its owner or an operator ended it (from queued as well)
+       └───────────┘ an attempt failed and may be retried, or its lease expired
+
+The row in `public.jobs` is the truth; `attempt` is the fencing token: every write names the
+attempt it belongs to, and one that is not the row's own changes nothing. A job that has ended
+never changes again.
+
+The verbs are SQL functions in `sql/verbs/jobs.sql`. Those that end a job settle its credits in
+the same transaction and are called through `tintype.workers` (complete, fail, cancel, rescue);
+enqueue is called through `tintype.functions.submission`, with the hold. The rest are here.
+"""
+
+from tintype.jobs.job import TERMINAL, Job, Status, new_id
+from tintype.jobs.lease import (
+    DEFAULT_QUEUE,
+    Lease,
+    claim,
+    close_leases,
+    deliver,
+    prune,
+    renew,
+    report,
+)
+from tintype.jobs.reading import (
+    Waiting,
+    depth,
+    get,
+    job_of,
+    listing,
+    outputs,
+    queue_position,
+)
+
+__all__ = [
+    "DEFAULT_QUEUE",
+    "TERMINAL",
+    "Job",
+    "Lease",
+    "Status",
+    "Waiting",
+    "claim",
+    "close_leases",
+    "deliver",
+    "depth",
+    "get",
+    "job_of",
+    "listing",
+    "new_id",
+    "outputs",
+    "prune",
+    "queue_position",
+    "renew",
+    "report",
+]

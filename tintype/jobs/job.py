@@ -1,0 +1,66 @@
+"""What is a job?"""
+
+import os
+import time
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+# Status                         reached by
+Status: TypeAlias = Literal[
+    "queued",  # enqueue; or again from processing, by fail and rescue
+    "processing",  # report, the first of an attempt
+    "completed",  # complete; or fail and rescue, out of attempts but with an output
+    "failed",  # fail, rescue
+    "canceled",  # cancel
+]
+TERMINAL: frozenset[Status] = frozenset(("completed", "failed", "canceled"))
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One row of `public.jobs`, as read at one moment. `attempt` is the fencing token."""
+
+    id: UUID
+    user_id: UUID
+    project_id: UUID | None
+    template_id: UUID | None
+    job_type: str
+    queue: str
+    status: Status
+    priority: int
+    payload: dict[str, Any]
+    metadata: dict[str, Any]
+    prompt: str | None
+    quantity: int
+    progress: int
+    result_urls: list[str]
+    result_count: int
+    retries: int
+    max_retries: int
+    attempt: int
+    seq: int
+    next_run_at: datetime | None
+    error_code: str | None
+    error_message: str | None
+    created_at: datetime
+    expires_at: datetime
+    started_at: datetime | None
+    completed_at: datetime | None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job has ended; a job that has ended never changes again."""
+        return self.status in TERMINAL
+
+
+def new_id() -> UUID:
+    """Return a fresh id that grows with time (UUID version 7, RFC 9562 §5.7).
+
+    Growing ids keep a queue in the order of arrival and inserts at the end of the index.
+    """
+    value = bytearray((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10))
+    value[6] = (value[6] & 0x0F) | 0x70
+    value[8] = (value[8] & 0x3F) | 0x80
+    return UUID(bytes=bytes(value))

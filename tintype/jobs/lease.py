@@ -1,0 +1,106 @@
+"""Who works on what, and for how long?
+
+Python's hands for the verbs claim, renew, report, deliver, rescue's counterpart and prune in
+`sql/verbs/jobs.sql`, under the same names. The verbs that end a job also move money; their
+hands are in `tintype.workers.settlement`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import msgspec
+
+from tintype.database import Connection, Pool
+from tintype.errors import Fenced
+from tintype.jobs.job import Job
+from tintype.jobs.reading import job_of
+
+# A claim takes at most this many jobs, so that a lease row stays small.
+CLAIM_JOBS_MAX = 1000
+# Jobs without a queue of their own wait here.
+DEFAULT_QUEUE = "images"
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The jobs one claim took. They are the worker's until the lease is not renewed in time."""
+
+    id: UUID
+    jobs: list[Job]
+
+
+async def claim(
+    pool: Pool, *, queue: str, worker: str, limit: int, lease_seconds: int
+) -> Lease | None:
+    """Take up to `limit` due jobs of `queue` for `lease_seconds`; None when there are none.
+
+    Highest priority first, then users in turn, then the oldest. Committed when this returns: if
+    the process dies before it begins, rescue returns the jobs when the lease expires.
+    """
+    lease_id = uuid4()
+    rows = await pool.fetch(
+        "select * from tintype.claim($1, $2, $3, $4, $5)",
+        lease_id,
+        queue,
+        worker,
+        min(limit, CLAIM_JOBS_MAX),
+        lease_seconds,
+    )
+    return Lease(lease_id, [job_of(row) for row in rows]) if rows else None
+
+
+async def renew(
+    connection: Connection | Pool, *, worker: str, lease_ids: Sequence[UUID], lease_seconds: int
+) -> set[UUID]:
+    """Extend `lease_ids` to `lease_seconds` from now; return the jobs under them that are lost.
+
+    A lost job was canceled or given to another worker: stop working on it.
+    """
+    rows = await connection.fetch(
+        "select lost_job_id from tintype.renew($1, $2, $3)", worker, list(lease_ids), lease_seconds
+    )
+    return {row["lost_job_id"] for row in rows}
+
+
+async def report(pool: Pool, reports: Iterable[tuple[Job, int]]) -> set[UUID]:
+    """Show the progress, in per cent, of each job; return the ids that are still held.
+
+    The first report of an attempt shows the job as processing.
+    """
+    held = list(reports)
+    rows = await pool.fetch(
+        "select job_id from tintype.report($1, $2, $3)",
+        [job.id for job, _ in held],
+        [job.attempt for job, _ in held],
+        [progress for _, progress in held],
+    )
+    return {row["job_id"] for row in rows}
+
+
+async def deliver(connection: Connection, job: Job, output: dict[str, Any]) -> bool:
+    """Record one finished output in the caller's transaction; False if its position has one.
+
+    `output` has position, bucket, path, url, thumbnail_url, width, height, seed, provider, model
+    and metadata. Locks the job. Raises `Fenced` when this attempt no longer holds the job.
+    """
+    try:
+        return bool(
+            await connection.fetchval(
+                "select tintype.deliver($1, $2, $3)", job.id, job.attempt, output
+            )
+        )
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == "TT409":
+            raise Fenced() from error
+        raise
+
+
+async def close_leases(pool: Pool, lease_ids: Sequence[UUID]) -> None:
+    """Drop those of the leases whose jobs have all ended or moved on."""
+    await pool.execute("select tintype.close_leases($1)", list(lease_ids))
+
+
+async def prune(pool: Pool, *, limit: int) -> int:
+    """Forget expired answers, stale shares and pauses, up to `limit` rows of each."""
+    return int(await pool.fetchval("select tintype.prune($1)", limit))
