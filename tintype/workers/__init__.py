@@ -1,0 +1,29 @@
+"""Hands: the work between a job's claim and its end.
+
+A Worker claims jobs, runs many at once and renews their leases from a thread of its own.
+`execution` tells one attempt from top to bottom; `delivery` makes a picture the user's;
+`settlement` ends a job and resolves its hold in one transaction; `pauses` lets all workers know
+which provider must rest. A Lane (a queue as an outside worker sees it) and a Callback are this
+room's too.
+
+When a process dies, its leases expire and rescue returns the jobs: pictures that were delivered
+stay, pictures that were stored are adopted, and only what is missing is made.
+"""
+
+from tintype.workers import delivery, pauses
+from tintype.workers.execution import Conclusion
+from tintype.workers.kernel import Kernel
+from tintype.workers.references import STORAGE_SCHEME
+from tintype.workers.settlement import cancel
+from tintype.workers.worker import Worker, run_until
+
+__all__ = [
+    "STORAGE_SCHEME",
+    "Conclusion",
+    "Kernel",
+    "Worker",
+    "cancel",
+    "delivery",
+    "pauses",
+    "run_until",
+]
