@@ -1,0 +1,26 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from support.project import Project
+from tests.support.product import Product, open_product
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+async def product(database_url: str, tmp_path: Path) -> AsyncIterator[Product]:
+    """Return the whole product, its worker at work."""
+    async with open_product(database_url, tmp_path) as product:
+        yield product
+
+
+@pytest.fixture
+async def idle_product(database_url: str, tmp_path: Path) -> AsyncIterator[Product]:
+    """Return the whole product with no worker: what is accepted stays queued."""
+    async with open_product(database_url, tmp_path, works=False) as product:
+        yield product

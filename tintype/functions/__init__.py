@@ -1,0 +1,35 @@
+"""What the outside can call: `POST /functions/v1/<name>`.
+
+A Function is one Python file with `async def serve(invocation)`. The Loader finds those that come
+with Tintype and the project's own; the Runtime verifies the caller, limits the body and the time,
+and turns answers and errors into what Supabase's clients read. An Invocation is one call.
+
+`submission` is where a job is accepted: price, hold and enqueue in one transaction.
+"""
+
+from tintype.functions.context import Context
+from tintype.functions.environment import environment
+from tintype.functions.function import Answer, Function, Reply
+from tintype.functions.invocation import Invocation
+from tintype.functions.loader import Loader
+from tintype.functions.rate import Rate, RateLimit
+from tintype.functions.runtime import Runtime
+from tintype.functions.submission import Acceptance, Submission, Submitter
+from tintype.functions.wire.cors import Cors
+
+__all__ = [
+    "Acceptance",
+    "Answer",
+    "Context",
+    "Cors",
+    "Function",
+    "Invocation",
+    "Loader",
+    "Rate",
+    "RateLimit",
+    "Reply",
+    "Runtime",
+    "Submission",
+    "Submitter",
+    "environment",
+]

@@ -1,0 +1,70 @@
+"""What goes on after the answer?
+
+`wait_until`, as `EdgeRuntime.waitUntil`: work that the caller does not wait for and the server
+does. It does not survive a kill of the process; work that must is a job.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from tintype import clock, events
+from tintype.errors import TooManyRequests
+from tintype.functions.wire.failure import described
+
+BACKGROUND_TASKS_MAX = 1000
+BACKGROUND_SECONDS_MAX = 400
+BUSY_RETRY_SECONDS = 5
+
+
+class Background:
+    """The work under way behind answered requests, bounded in number and in time."""
+
+    def __init__(self, *, tasks_max: int = BACKGROUND_TASKS_MAX) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks_max = tasks_max
+
+    def start(self, work: Coroutine[Any, Any, Any], *, function: str, request: str) -> None:
+        """Begin `work`; what it raises becomes a `FunctionFailed` event.
+
+        Raises `TooManyRequests` when `tasks_max` are under way; `work` is closed then.
+        """
+        if len(self._tasks) >= self._tasks_max:
+            work.close()
+            raise TooManyRequests(
+                "background_full",
+                "Too much background work is under way.",
+                retry_after_seconds=BUSY_RETRY_SECONDS,
+            )
+        task = asyncio.create_task(_run(work, function, request))
+        self._tasks.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            work.close()
+            if task.cancelled():
+                _report(function, "stopped before its end, the server shut down", request)
+
+        task.add_done_callback(ended)
+
+    async def close(self, seconds: float) -> None:
+        """Wait up to `seconds` for the work under way, then cancel what is left."""
+        deadline = clock.monotonic_seconds() + seconds
+        while self._tasks and (left := deadline - clock.monotonic_seconds()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _run(work: Coroutine[Any, Any, Any], function: str, request: str) -> None:
+    try:
+        async with asyncio.timeout(BACKGROUND_SECONDS_MAX):
+            await work
+    except (Exception, SystemExit) as error:
+        _report(function, described(error), request)
+
+
+def _report(function: str, reason: str, request: str) -> None:
+    error = f"In the background: {reason}"
+    events.emit(events.FunctionFailed(function=function, error=error, request=request))

@@ -1,0 +1,186 @@
+"""`generate-image`: ask for pictures, and get a job at once."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from tintype import clock
+from tintype.errors import InvalidRequest, RequestError, Unavailable
+from tintype.functions.examples import Examples, folder_of
+from tintype.functions.function import Reply
+from tintype.functions.invocation import Invocation
+from tintype.functions.submission import (
+    Acceptance,
+    Submission,
+    database_trouble_told,
+    fingerprint,
+    idempotency_key,
+    wait_seconds,
+)
+from tintype.jobs import Job
+from tintype.providers import Model
+
+methods = ("POST",)
+# Larger reference pictures are uploaded first and named by their path.
+body_bytes_max = 32 * 1024 * 1024
+
+ROUTE = "generate-image"
+PROMPT_CHARACTERS_MAX = 5000
+QUANTITY_MAX = 4
+# What every provider takes: a signed 32-bit number.
+SEED_MAX = 2**31 - 1 - QUANTITY_MAX
+# An aspect ratio that apps send for "as the model likes".
+AUTO = "auto"
+
+
+class GenerateImage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """The body. Only `prompt` is needed; None is the model's own default."""
+
+    prompt: str
+    aspect_ratio: str | None = None
+    quantity: int = 1
+    image_urls: list[str] | None = None
+    project_id: UUID | None = None
+    template_id: UUID | None = None
+    model: str | None = None
+    image_size: str | None = None
+    seed: int | None = None
+    person_generation: str | None = None
+
+
+async def serve(invocation: Invocation) -> Reply:
+    """Hold the credits, enqueue the job and answer with it; `Prefer: wait=N` waits for its end.
+
+    The answer is sent after one committed transaction. An `Idempotency-Key` makes it repeatable
+    for 24 hours. Whatever is wrong with the request is a 4xx, and nothing is held or stored.
+    """
+    context = invocation.context
+    user_id = invocation.principal.require_user()
+    key = idempotency_key(invocation.header("idempotency-key"))
+    seconds = wait_seconds(invocation.header("prefer"))
+    mark = context.submitter.begin(user_id, ROUTE, key) if key is not None else None
+    try:
+        with database_trouble_told():
+            body = await invocation.json(GenerateImage)
+            model, warnings = _check(invocation, body)
+            invocation.warnings.extend(warnings)
+            submission = _submission(invocation, body, model, user_id)
+            if key is not None:
+                submission.route, submission.key = ROUTE, key
+                submission.fingerprint = fingerprint(body)
+            acceptance = await _accept(invocation, body, submission)
+        context.worker.nudge()
+        answer = _answer(acceptance, body.quantity)
+        if not seconds:
+            return Reply(200, answer)
+        job = await context.waiting.wait(acceptance.job_id, seconds)
+        if job is not None:
+            answer |= _finished(job)
+        return Reply(200, answer, {"preference-applied": f"wait={seconds}"})
+    finally:
+        if mark is not None:
+            context.submitter.end(mark)
+
+
+async def _accept(
+    invocation: Invocation, body: GenerateImage, submission: Submission
+) -> Acceptance:
+    """Store the references and submit. What was stored goes again unless this very job needs it,
+    or might: when nobody knows whether it was accepted, it stays."""
+    if submission.key is not None and body.image_urls:
+        replayed = await invocation.context.submitter.replay(submission)
+        if replayed is not None:
+            return replayed
+    folder = folder_of(submission.user_id, submission.job_id)
+    examples = Examples(invocation.context, invocation.principal, folder)
+    try:
+        await examples.gather(body.image_urls or [])
+        if examples.names:
+            submission.payload["references"] = examples.names
+        acceptance = await invocation.context.submitter.submit(submission)
+    except Unavailable:
+        raise
+    except RequestError:
+        await examples.drop()
+        raise
+    if acceptance.job_id != submission.job_id:
+        await examples.drop()
+    return acceptance
+
+
+def _check(invocation: Invocation, body: GenerateImage) -> tuple[Model, list[str]]:
+    if not body.prompt.strip():
+        raise InvalidRequest("prompt_empty", "The prompt is empty.")
+    if len(body.prompt) > PROMPT_CHARACTERS_MAX:
+        raise InvalidRequest(
+            "prompt_too_long",
+            f"The prompt has {len(body.prompt)} characters; {PROMPT_CHARACTERS_MAX} are allowed.",
+        )
+    if not 1 <= body.quantity <= QUANTITY_MAX:
+        raise InvalidRequest("quantity_out_of_range", f"quantity is 1 to {QUANTITY_MAX}.")
+    if body.seed is not None and not 0 <= body.seed <= SEED_MAX:
+        raise InvalidRequest("seed_out_of_range", f"seed is 0 to {SEED_MAX}.")
+    model, warnings = invocation.context.providers.catalogue.resolve(body.model, clock.now())
+    model.validate(
+        aspect_ratio=_aspect_ratio(body),
+        image_size=body.image_size,
+        reference_count=len(body.image_urls or []),
+        person_generation=body.person_generation,
+    )
+    return model, warnings
+
+
+def _aspect_ratio(body: GenerateImage) -> str | None:
+    return None if body.aspect_ratio == AUTO else body.aspect_ratio
+
+
+def _submission(
+    invocation: Invocation, body: GenerateImage, model: Model, user_id: UUID
+) -> Submission:
+    worker = invocation.context.config.worker
+    payload: dict[str, Any] = {
+        "model": model.id,
+        "aspect_ratio": _aspect_ratio(body),
+        "image_size": body.image_size,
+        "seed": body.seed,
+        "person_generation": body.person_generation,
+    }
+    return Submission(
+        user_id=user_id,
+        amount=model.price(body.image_size) * body.quantity,
+        units=body.quantity,
+        quantity=body.quantity,
+        prompt=body.prompt,
+        payload={name: value for name, value in payload.items() if value is not None},
+        expires_seconds=worker.job_seconds_max,
+        max_retries=len(worker.retry_seconds),
+        project_id=body.project_id,
+        template_id=body.template_id,
+    )
+
+
+def _answer(acceptance: Acceptance, quantity: int) -> dict[str, Any]:
+    return {
+        "jobId": acceptance.job_id,
+        "job_id": acceptance.job_id,
+        "status": "queued",
+        "quantity": quantity,
+        "creditsHeld": acceptance.held,
+        "creditsRemaining": acceptance.available,
+    }
+
+
+def _finished(job: Job) -> dict[str, Any]:
+    return {
+        "status": job.status,
+        "progress": job.progress,
+        "resultUrls": job.result_urls,
+        "result_urls": job.result_urls,
+        "resultCount": job.result_count,
+        "result_count": job.result_count,
+        "errorCode": job.error_code,
+        "error_code": job.error_code,
+        "errorMessage": job.error_message,
+        "error_message": job.error_message,
+    }

@@ -1,0 +1,120 @@
+"""Which example pictures does a request name, and may its caller use them?
+
+A reference is a data URL, a path or URL of an object here that its caller may read, or an https
+URL. What can be judged now is judged now, before anything is held: data URLs and objects are
+decoded; an https URL is checked by the guard and fetched when the job runs.
+"""
+
+import re
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+from tintype.auth import Principal
+from tintype.errors import InvalidRequest, NotFound
+from tintype.functions.context import Context
+from tintype.providers import REFERENCE_BYTES_MAX, inspect_reference, read_data_url
+from tintype.workers import STORAGE_SCHEME
+
+UPLOADS = "uploads"
+OBJECT_ROUTE = "/storage/v1/object/"
+OBJECT_ACCESSES = ("public/", "sign/", "authenticated/")
+REFERENCE_CHARACTERS_SHOWN_MAX = 200
+# A scheme or a host: not a path of an object here.
+_ELSEWHERE = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:|//)")
+
+
+class Examples:
+    """The references of one request. `names` go into the payload; `drop` undoes `gather`."""
+
+    def __init__(self, context: Context, principal: Principal, folder: str) -> None:
+        """`folder` is where data URLs are stored, in the bucket `uploads`: of this job alone, so
+        that one request's `drop` never takes a picture from another's job."""
+        self._context = context
+        self._principal = principal
+        self._folder = folder
+        self._stored: list[str] = []
+        self.names: list[str] = []
+
+    async def gather(self, urls: list[str]) -> None:
+        """Judge every reference, then store those that came as data URLs.
+
+        Raises `InvalidRequest` or `NotFound` for the first that cannot be used, before any is
+        stored.
+        """
+        pictures: list[tuple[bytes, str, str] | str] = []
+        for url in urls:
+            if url[:5].lower() == "data:":
+                data = read_data_url(url)
+                picture = await inspect_reference(data)
+                pictures.append((data, picture.media_type, picture.extension))
+            else:
+                pictures.append(await self._named(url))
+        for one in pictures:
+            self.names.append(one if isinstance(one, str) else await self._store(*one))
+
+    async def drop(self) -> None:
+        """Remove what this request stored; for one that was refused after all."""
+        if self._stored:
+            await self._context.storage.remove(UPLOADS, self._stored)
+
+    async def _store(self, data: bytes, media_type: str, extension: str) -> str:
+        name = f"{self._folder}/{len(self.names)}.{extension}"
+        await self._context.storage.put(self._principal, UPLOADS, name, data, media_type=media_type)
+        self._stored.append(name)
+        return f"{STORAGE_SCHEME}{UPLOADS}/{name}"
+
+    async def _named(self, url: str) -> str:
+        bucket, name = self._object(url)
+        if not bucket:
+            await self._context.providers.fetcher.check(url)
+            return url
+        storage = self._context.storage
+        stored = await storage.stat(
+            bucket, name, role=self._principal.role, claims=self._principal.claims
+        )
+        if stored is None:
+            raise NotFound(
+                "reference_not_found",
+                "A reference picture does not exist or is not yours.",
+                details={"reference": url[:REFERENCE_CHARACTERS_SHOWN_MAX]},
+            )
+        await inspect_reference(await storage.read(bucket, name, bytes_max=REFERENCE_BYTES_MAX))
+        return f"{STORAGE_SCHEME}{bucket}/{name}"
+
+    def _object(self, url: str) -> tuple[str, str]:
+        """Return bucket and name of an object of this server, or two empty strings."""
+        route = self._context.config.public_url + OBJECT_ROUTE
+        if url.startswith((OBJECT_ROUTE, route)):
+            path = unquote(_path(url).partition(OBJECT_ROUTE)[2])
+            for access in OBJECT_ACCESSES:
+                if path.startswith(access):
+                    path = path.removeprefix(access)
+                    break
+        elif _ELSEWHERE.match(url):
+            return "", ""
+        else:
+            path = url.lstrip("/")
+        bucket, _, name = path.partition("/")
+        if not bucket or not name:
+            raise _malformed(url)
+        return bucket, name
+
+
+def _path(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        raise _malformed(url) from None
+
+
+def _malformed(url: str) -> InvalidRequest:
+    return InvalidRequest(
+        "reference_invalid",
+        "A reference is a data URL, an https URL, or bucket/path of an object here.",
+        details={"reference": url[:REFERENCE_CHARACTERS_SHOWN_MAX]},
+    )
+
+
+def folder_of(user_id: UUID, job_id: UUID) -> str:
+    """Return where the references of one job lie, below the user's own folder."""
+    return f"{user_id}/references/{job_id}"

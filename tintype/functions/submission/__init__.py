@@ -1,0 +1,27 @@
+"""How is a job accepted?
+
+A Submission is a job to be, with its price. The Submitter takes it in one committed transaction
+with its credit hold, or changes nothing; an idempotency key makes the answer repeatable.
+`wait_seconds` reads a caller's wish to wait for the result.
+"""
+
+from tintype.functions.submission.submitter import (
+    Acceptance,
+    Submission,
+    Submitter,
+    database_trouble_told,
+    fingerprint,
+    idempotency_key,
+)
+from tintype.functions.submission.waiting import WAIT_SECONDS_MAX, wait_seconds
+
+__all__ = [
+    "WAIT_SECONDS_MAX",
+    "Acceptance",
+    "Submission",
+    "Submitter",
+    "database_trouble_told",
+    "fingerprint",
+    "idempotency_key",
+    "wait_seconds",
+]
