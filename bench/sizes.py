@@ -1,0 +1,47 @@
+"""How much is measured?"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What one run measures. Every figure is the median of `repeats` rounds."""
+
+    repeats: int = 3
+    # Jobs that one worker process drains, and the longest it may take before it is cut off.
+    settle_jobs: int = 20_000
+    settle_seconds_max: float = 5.0
+    sustained_jobs: int = 200_000
+    # Length of one enqueue, one pgbench and one HTTP measurement.
+    enqueue_seconds: float = 2.0
+    limit_seconds: float = 3.0
+    limit_rows: int = 60_000
+    http_seconds: float = 5.0
+    http_warm_seconds: float = 1.0
+    # The two backlogs; turns of `turn_jobs` each at both, per repeat; then jobs drained without
+    # refilling.
+    shallow_jobs: int = 1_000
+    deep_jobs: int = 1_000_000
+    turn_jobs: int = 1_000
+    turns: int = 30
+    drain_jobs: int = 300_000
+
+
+FULL = Sizes()
+# Proves that every part still works, and says nothing about speed.
+SMOKE = Sizes(
+    repeats=1,
+    settle_jobs=300,
+    settle_seconds_max=2.0,
+    sustained_jobs=600,
+    enqueue_seconds=0.2,
+    limit_seconds=1.0,
+    limit_rows=30_000,
+    http_seconds=0.3,
+    http_warm_seconds=0.1,
+    shallow_jobs=100,
+    deep_jobs=2_000,
+    turn_jobs=100,
+    turns=3,
+    drain_jobs=500,
+)
