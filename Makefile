@@ -24,7 +24,7 @@ check: .venv/check.stamp ## formatting, lint, types, import floors, SQL style
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --processes 2 tintype/sql
 
-test: .venv/test.stamp ## the whole test suite
+test: .venv/test.stamp .venv/bench.stamp ## the whole test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: .venv/bench.stamp ## measure against peers in the same run; writes bench/out/latest.json
