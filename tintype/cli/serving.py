@@ -1,7 +1,10 @@
 """Commands that keep running: serve, worker; and status, which finds them."""
 
 import asyncio
+import shlex
+import shutil
 import signal
+import sys
 from collections.abc import Callable
 from typing import Annotated, TypeAlias
 
@@ -134,8 +137,10 @@ def _greet(chosen: Config, url: str) -> None:
         out.print(f"  {name.lower().replace('_', ' '):<17} {value}")
     here = where(chosen)
     out.print("\nAsk for pictures, as a user with credits:\n")
-    out.print(f"  tintype users add you@example.com --credits 20{here}")
-    out.print(f"  TOKEN=$(tintype users token you@example.com{here})")
+    # From a checkout the command is not on the PATH; the sample has to work as it is pasted.
+    program = "tintype" if shutil.which("tintype") else shlex.quote(sys.argv[0])
+    out.print(f"  {program} users add you@example.com --credits 20{here}")
+    out.print(f"  TOKEN=$({program} users token you@example.com{here})")
     out.print(f"  curl {url}/functions/v1/generate-image \\")
     out.print('    -H "Authorization: Bearer $TOKEN" -H "Prefer: wait=30" --json \\')
     out.print("""    '{"prompt": "a robot holding a skateboard", "quantity": 4}'\n""")
