@@ -18,10 +18,6 @@ class ServerStarted(Event, frozen=True):
     url: str
 
 
-class ServerStopped(Event, frozen=True):
-    reason: str
-
-
 class DatabaseStarted(Event, frozen=True):
     version: str
     port: int

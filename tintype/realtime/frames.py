@@ -14,7 +14,6 @@ VERSIONS = ("1.0.0", "2.0.0")
 KIND_PUSH = 3
 KIND_BROADCAST = 4
 ENCODING_RAW = 0
-ENCODING_JSON = 1
 
 Ref = str | int | None
 
