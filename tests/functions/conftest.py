@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from support.project import Project
+from tests.functions.described import judge_every_answer
 from tests.support.product import Product, open_product
 
 
@@ -14,8 +15,9 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture
 async def product(database_url: str, tmp_path: Path) -> AsyncIterator[Product]:
-    """Return the whole product, its worker at work."""
+    """Return the whole product, its worker at work; every answer is held to the document."""
     async with open_product(database_url, tmp_path) as product:
+        await judge_every_answer(product)
         yield product
 
 
@@ -23,4 +25,5 @@ async def product(database_url: str, tmp_path: Path) -> AsyncIterator[Product]:
 async def idle_product(database_url: str, tmp_path: Path) -> AsyncIterator[Product]:
     """Return the whole product with no worker: what is accepted stays queued."""
     async with open_product(database_url, tmp_path, works=False) as product:
+        await judge_every_answer(product)
         yield product

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from tests.conftest import with_database
+from tests.functions.described import judge_every_answer
 from tests.support.product import Person, Product, open_product
 from tests.support.provider_pictures import Pictures
 from tintype.functions.builtin.generate_image import body_bytes_max
@@ -33,6 +34,7 @@ async def person(
     async with open_product(
         with_database(postgres_url, name), tmp_path_factory.mktemp("product")
     ) as product:
+        await judge_every_answer(product)
         yield await product.person(20)
     await admin.execute(f'drop database "{name}" with (force)')
     await admin.close()

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from PIL import Image
 
+from tests.functions.described import judge_every_answer
 from tests.support.product import Person, Product, open_product
 from tests.support.provider_pictures import SVG, Pictures, png_bomb
 from tintype.app import open_worker
@@ -494,3 +495,22 @@ async def test_null_stands_for_what_was_not_given(idle_product: Product) -> None
     job = await person.accepted(dict.fromkeys(names.split()))
     assert job.payload == {"model": "gemini-3.1-flash-image"}
     assert (job.project_id, job.template_id) == (None, None)
+
+
+async def test_an_object_store_that_is_away_is_told_as_passing_and_nothing_is_held(
+    database_url: str, tmp_path: Path
+) -> None:
+    away = {
+        "TINTYPE_STORAGE_BACKEND": "s3",
+        "TINTYPE_S3_BUCKET": "away",
+        "TINTYPE_S3_ENDPOINT": "http://127.0.0.1:1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing-secret",
+    }
+    async with open_product(database_url, tmp_path, works=False, **away) as product:
+        await judge_every_answer(product)
+        person = await product.person(5)
+        picture = base64.b64encode(Pictures().small()).decode()
+        async with product.unchanged():
+            answer = await person.generate({"imageUrls": [f"data:image/png;base64,{picture}"]})
+    assert (answer.status_code, answer.json()["code"]) == (503, "backend_unavailable")

@@ -2,68 +2,103 @@
 
 import pytest
 
+from tintype import clock
 from tintype.errors import TooManyRequests
-from tintype.functions.rate import Rate, RateLimit, address_of
+from tintype.functions.rate import Rate, RateLimit
+from tintype.rate import Bucket, Buckets, Limit, address_of
 
-NUDGE = RateLimit("nudge", per_second=0.5, burst=3)
-OTHER = RateLimit("other", per_second=1, burst=1)
+NUDGE = Limit(3, seconds=6)
 
 
 class Clock:
     """A clock that moves when it is told to."""
 
-    seconds = 0.0
+    seconds = 1_000.0
 
     def __call__(self) -> float:
         return self.seconds
 
 
-def allowed(rate: Rate, key: str, name: str = "nudge") -> bool:
-    try:
-        rate.take(name, key)
-    except TooManyRequests:
-        return False
-    return True
+@pytest.fixture(autouse=True)
+def moved(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    moved = Clock()
+    monkeypatch.setattr(clock, "monotonic_seconds", moved)
+    return moved
 
 
 def test_a_burst_passes_and_the_next_is_told_how_long_to_wait() -> None:
-    rate = Rate([NUDGE], now=Clock())
-    assert [allowed(rate, "a") for _ in range(4)] == [True, True, True, False]
+    bucket = Bucket(NUDGE)
+    assert [bucket.take() for _ in range(5)] == [0, 0, 0, 2, 2]
+
+
+def test_who_waits_as_told_is_let_through(moved: Clock) -> None:
+    bucket = Bucket(NUDGE)
+    waits = [bucket.take() for _ in range(10)]
+    moved.seconds += waits[-1]
+    assert [bucket.take(), bucket.take()] == [0, 2]
+
+
+def test_rest_does_not_save_up_more_than_the_burst(moved: Clock) -> None:
+    bucket = Bucket(NUDGE)
+    bucket.take()
+    moved.seconds += 1_000_000
+    assert [bucket.take() for _ in range(4)] == [0, 0, 0, 2]
+
+
+def test_what_is_given_back_never_makes_more_than_there_were() -> None:
+    bucket = Bucket(NUDGE)
+    bucket.give_back()
+    assert [bucket.take() for _ in range(4)] == [0, 0, 0, 2]
+    bucket.give_back()
+    assert [bucket.take(), bucket.take()] == [0, 2]
+
+
+def test_giving_back_for_a_caller_that_is_not_known_remembers_nobody() -> None:
+    buckets = Buckets(NUDGE)
+    buckets.give_back("a")
+    assert len(buckets) == 0
+
+
+def test_callers_do_not_touch_one_another() -> None:
+    buckets = Buckets(Limit(1, seconds=1))
+    assert [buckets.take("a"), buckets.take("a"), buckets.take("b")] == [0, 1, 0]
+
+
+def test_a_flood_of_new_callers_pushes_out_its_own_and_not_one_who_is_held_back() -> None:
+    buckets = Buckets(NUDGE, keys_max=16)
+    for _ in range(3):
+        buckets.take("held back")
+    for number in range(1_000):
+        assert buckets.take(f"new {number}") == 0
+        assert len(buckets) <= 16
+    assert buckets.take("held back") == 2
+
+
+def test_who_has_rested_is_forgotten_before_who_has_not(moved: Clock) -> None:
+    buckets = Buckets(Limit(1, seconds=10), keys_max=2)
+    buckets.take("rested")
+    moved.seconds += 10
+    buckets.take("busy")
+    buckets.take("new")
+    assert (len(buckets), buckets.take("busy")) == (2, 10)
+
+
+def test_a_new_caller_is_counted_from_the_first_time_however_busy_the_others_are() -> None:
+    buckets = Buckets(NUDGE, keys_max=8)
+    for number in range(8):
+        for _ in range(3):
+            buckets.take(f"busy {number}")
+    assert [buckets.take("new") for _ in range(4)] == [0, 0, 0, 2]
+
+
+def test_a_function_refuses_in_words_and_each_limit_counts_for_itself() -> None:
+    rate = Rate([RateLimit("nudge", NUDGE), RateLimit("other", Limit(1, seconds=1))])
+    rate.take("other", "a")
+    for _ in range(3):
+        rate.take("nudge", "a")
     with pytest.raises(TooManyRequests) as caught:
         rate.take("nudge", "a")
     assert (caught.value.code, caught.value.retry_after_seconds) == ("rate_limited", 2)
-
-
-def test_who_waits_as_told_is_let_through() -> None:
-    clock = Clock()
-    rate = Rate([NUDGE], now=clock)
-    for _ in range(10):
-        allowed(rate, "a")
-    clock.seconds += 2
-    assert [allowed(rate, "a"), allowed(rate, "a")] == [True, False]
-
-
-def test_rest_does_not_save_up_more_than_the_burst() -> None:
-    clock = Clock()
-    rate = Rate([NUDGE], now=clock)
-    allowed(rate, "a")
-    clock.seconds += 1_000_000
-    assert [allowed(rate, "a") for _ in range(4)] == [True, True, True, False]
-
-
-def test_callers_and_limits_do_not_touch_one_another() -> None:
-    rate = Rate([NUDGE, OTHER], now=Clock())
-    assert [allowed(rate, "a", "other"), allowed(rate, "a", "other")] == [True, False]
-    assert allowed(rate, "b", "other") and allowed(rate, "a", "nudge")
-
-
-def test_the_keys_are_bounded_and_the_one_unused_longest_is_forgotten() -> None:
-    rate = Rate([OTHER], keys_max=3, now=Clock())
-    for key in ("a", "b", "c", "a", "d"):
-        allowed(rate, key, "other")
-    assert len(rate) == 3
-    assert not allowed(rate, "a", "other")
-    assert allowed(rate, "b", "other")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """A request becomes an answer, over a real server."""
 
-import asyncio
-import inspect
 import re
 from typing import Any
 from uuid import uuid4
@@ -15,8 +13,6 @@ from supabase_functions.errors import FunctionsHttpError
 
 from support.project import STRANGER_KEY, Project, token
 from tintype.config import FunctionConfig
-from tintype.errors import TooManyRequests
-from tintype.functions.background import Background
 
 WHO = """
 async def serve(invocation):
@@ -167,12 +163,21 @@ async def test_an_exception_is_a_500_that_tells_the_caller_nothing(
     assert len(project.failures) == 2
 
 
-async def test_a_function_that_runs_too_long_is_stopped(project: Project) -> None:
-    project.seconds_max = 0.05
+async def test_a_function_that_does_not_answer_in_time_is_stopped(project: Project) -> None:
+    project.answer_seconds_max = 0.05
     project.open("slow", "import asyncio\nasync def serve(i):\n    await asyncio.Event().wait()")
     answer = await asked(project, "slow")
+    assert_refused_by_the_gateway(answer, 504, "IDLE_TIMEOUT")
+    assert "did not answer in 0.05 s" in project.failures[0]["error"]
+
+
+async def test_a_function_that_takes_more_memory_than_there_is_has_its_own_code(
+    project: Project,
+) -> None:
+    project.open("hungry", "async def serve(i):\n    raise MemoryError")
+    answer = await asked(project, "hungry")
     assert_refused_by_the_gateway(answer, 546, "WORKER_LIMIT")
-    assert "longer than 0.05 s" in project.failures[0]["error"]
+    assert "MemoryError" in project.failures[0]["error"]
 
 
 REFUSALS = """
@@ -254,23 +259,6 @@ async def test_an_answer_is_sent_as_what_it_is(
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-async def test_a_stream_that_breaks_is_cut_off_and_reported(project: Project) -> None:
-    source = """
-        from starlette.responses import StreamingResponse
-
-        async def pieces():
-            yield b"one"
-            raise ValueError("half way")
-
-        async def serve(invocation):
-            return StreamingResponse(pieces())
-    """
-    project.open("stream", source)
-    with pytest.raises(httpx2.RemoteProtocolError):
-        await asked(project, "stream")
-    assert "half way" in project.failures[0]["error"]
-
-
 async def test_the_sub_path_the_query_and_the_method_reach_the_function(project: Project) -> None:
     source = """
         async def serve(invocation):
@@ -284,6 +272,44 @@ async def test_the_sub_path_the_query_and_the_method_reach_the_function(project:
             assert answer.json() == [method, "/a/b c/", {"x": "1", "y": "é"}]
         head = await client.head("/functions/v1/echo")
         assert (head.status_code, head.content) == (200, b"")
+
+
+BODIES = """
+from starlette.datastructures import UploadFile
+
+async def serve(invocation):
+    kind = invocation.header("content-type")
+    if kind and kind.startswith("multipart/"):
+        form = await invocation.request.form()
+        return {name: (await part.read()).decode() if isinstance(part, UploadFile) else part
+                for name, part in form.items()}
+    return [kind, (await invocation.body()).decode()]
+"""
+
+
+async def test_a_body_of_any_kind_reaches_the_function_as_it_was_sent(project: Project) -> None:
+    project.open("body", BODIES)
+    async with project.serving() as client:
+        for kind in ("application/json", "text/plain;charset=UTF-8", "application/octet-stream"):
+            answer = await client.post(
+                "/functions/v1/body", content=b'"a"', headers={"Content-Type": kind}
+            )
+            assert answer.json() == [kind, '"a"']
+        untyped = await client.post("/functions/v1/body", content=b"a")
+        assert untyped.json() == [None, "a"]
+        assert (await client.post("/functions/v1/body")).json() == [None, ""]
+        form = {"data": {"name": "Ada"}, "files": {"photo": ("a.png", b"bytes", "image/png")}}
+        answer = await client.post("/functions/v1/body", **form)
+        assert answer.json() == {"name": "Ada", "photo": "bytes"}
+
+
+async def test_a_wish_for_a_region_changes_nothing(project: Project) -> None:
+    project.open("who", WHO)
+    answer = await asked(
+        project, "who?forceFunctionRegion=us-east-1", headers={"x-region": "us-east-1"}
+    )
+    assert answer.json() == {"role": "anon", "user": None}
+    assert "x-relay-error" not in answer.headers
 
 
 async def test_a_method_that_a_function_does_not_take_is_refused(project: Project) -> None:
@@ -330,74 +356,6 @@ async def test_an_edit_is_served_without_a_restart(project: Project) -> None:
         assert (await client.post("/functions/v1/hello")).json() == {"v": 1}
         project.write("hello/index.py", "async def serve(i): return {'version': 2}")
         assert (await client.post("/functions/v1/hello")).json() == {"version": 2}
-
-
-BACKGROUND = """
-import asyncio
-
-async def work(done, fails):
-    await done["may_end"].wait()
-    if fails:
-        raise ValueError("in the dark")
-    done["ended"] = True
-
-async def serve(invocation):
-    done = invocation.context
-    invocation.wait_until(work(done, invocation.path == "/fails"))
-    return {"answered": True}
-"""
-
-
-async def test_background_work_does_not_hold_the_answer_and_is_awaited_at_the_end(
-    project: Project,
-) -> None:
-    project.context = {"may_end": asyncio.Event(), "ended": False}
-    project.open("later", BACKGROUND)
-    async with project.serving() as client:
-        assert (await client.post("/functions/v1/later")).json() == {"answered": True}
-        assert project.context["ended"] is False
-        asyncio.get_running_loop().call_soon(project.context["may_end"].set)
-    assert project.context["ended"] is True
-    assert not project.failures
-
-
-async def test_background_work_that_fails_is_reported(project: Project) -> None:
-    project.context = {"may_end": asyncio.Event(), "ended": False}
-    project.context["may_end"].set()
-    project.open("later", BACKGROUND)
-    answer = await asked(project, "later/fails", headers={"x-request-id": "r-1"})
-    assert answer.status_code == 200
-    (failure,) = project.failures
-    assert failure["request"] == "r-1" and "in the dark" in failure["error"]
-
-
-async def test_background_work_that_does_not_end_is_stopped_and_reported(project: Project) -> None:
-    project.context = {"may_end": asyncio.Event(), "ended": False}
-    project.open("later", BACKGROUND)
-    async with project.serving() as client:
-        await client.post("/functions/v1/later")
-        assert project.runtime is not None
-        await project.runtime.close(0.01)
-    assert "the server shut down" in project.failures[0]["error"]
-
-
-async def test_background_work_is_bounded_in_number() -> None:
-    may_end = asyncio.Event()
-    background = Background(tasks_max=1)
-
-    async def work() -> None:
-        await may_end.wait()
-
-    background.start(work(), function="later", request="r-1")
-    refused = work()
-    with pytest.raises(TooManyRequests) as caught:
-        background.start(refused, function="later", request="r-2")
-    assert inspect.getcoroutinestate(refused) == inspect.CORO_CLOSED
-    assert caught.value.code == "background_full"
-    may_end.set()
-    await background.close(1)
-    background.start(work(), function="later", request="r-3")
-    await background.close(1)
 
 
 async def test_an_upgrade_to_a_socket_is_refused(project: Project) -> None:

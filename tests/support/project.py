@@ -67,7 +67,8 @@ class Project:
     settings: dict[str, FunctionConfig] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     context: Any = None
-    seconds_max: float = 150
+    answer_seconds_max: float = 150
+    wall_clock_seconds_max: float = 400
     failures: list[dict[str, Any]] = field(default_factory=list)
     runtime: Runtime | None = None
 
@@ -97,7 +98,8 @@ class Project:
             authenticate=authenticate,
             context=self.context,
             environment=self.environment,
-            wall_clock_seconds_max=self.seconds_max,
+            answer_seconds_max=self.answer_seconds_max,
+            wall_clock_seconds_max=self.wall_clock_seconds_max,
         )
         try:
             async with (

@@ -4,14 +4,19 @@ A Function is one Python file with `async def serve(invocation)`. The Loader fin
 with Tintype and the project's own; the Runtime verifies the caller, limits the body and the time,
 and turns answers and errors into what Supabase's clients read. An Invocation is one call.
 
+A file may declare a Contract beside its handler: what it takes, what it answers, which codes it
+refuses with. `GET /functions/v1/openapi.json` is made from these, the same for everybody.
+
 `submission` is where a job is accepted: price, hold and enqueue in one transaction.
 """
 
 from tintype.functions.context import Context
+from tintype.functions.contract import Contract
 from tintype.functions.environment import environment
 from tintype.functions.function import Answer, Function, Reply
 from tintype.functions.invocation import Invocation
 from tintype.functions.loader import Loader
+from tintype.functions.openapi import openapi_document
 from tintype.functions.rate import Rate, RateLimit
 from tintype.functions.runtime import Runtime
 from tintype.functions.submission import Acceptance, Submission, Submitter
@@ -21,6 +26,7 @@ __all__ = [
     "Acceptance",
     "Answer",
     "Context",
+    "Contract",
     "Cors",
     "Function",
     "Invocation",
@@ -32,4 +38,5 @@ __all__ = [
     "Submission",
     "Submitter",
     "environment",
+    "openapi_document",
 ]

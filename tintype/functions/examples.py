@@ -10,15 +10,32 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from tintype.auth import Principal
-from tintype.errors import InvalidRequest, NotFound
+from tintype.errors import InvalidRequest, NotFound, Unavailable
 from tintype.functions.context import Context
 from tintype.providers import REFERENCE_BYTES_MAX, inspect_reference, read_data_url
+from tintype.storage import BackendFailed
 from tintype.workers import STORAGE_SCHEME
 
 UPLOADS = "uploads"
 OBJECT_ROUTE = "/storage/v1/object/"
 OBJECT_ACCESSES = ("public/", "sign/", "authenticated/")
 REFERENCE_CHARACTERS_SHOWN_MAX = 200
+# What `gather` may refuse with; the operator's own policies and limits of `uploads` are in it.
+EXAMPLE_REFUSALS = {
+    "reference_invalid": 400,
+    "reference_not_an_image": 400,
+    "reference_too_large": 400,
+    "reference_too_many_pixels": 400,
+    "url_not_allowed": 400,
+    "url_unreachable": 400,
+    "row_level_security": 403,
+    "bucket_not_found": 404,
+    "object_not_found": 404,
+    "reference_not_found": 404,
+    "object_too_large": 413,
+    "mime_type_not_supported": 415,
+    "backend_unavailable": 503,
+}
 # A scheme or a host: not a path of an object here.
 _ELSEWHERE = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:|//)")
 
@@ -39,8 +56,21 @@ class Examples:
         """Judge every reference, then store those that came as data URLs.
 
         Raises `InvalidRequest` or `NotFound` for the first that cannot be used, before any is
-        stored.
+        stored; `Unavailable` when the object store is away.
         """
+        try:
+            await self._gather(urls)
+        except BackendFailed as error:
+            raise Unavailable(
+                "backend_unavailable", "The object store cannot be used at the moment."
+            ) from error
+
+    async def drop(self) -> None:
+        """Remove what this request stored; for one that was refused after all."""
+        if self._stored:
+            await self._context.storage.remove(UPLOADS, self._stored)
+
+    async def _gather(self, urls: list[str]) -> None:
         pictures: list[tuple[bytes, str, str] | str] = []
         for url in urls:
             if url[:5].lower() == "data:":
@@ -51,11 +81,6 @@ class Examples:
                 pictures.append(await self._named(url))
         for one in pictures:
             self.names.append(one if isinstance(one, str) else await self._store(*one))
-
-    async def drop(self) -> None:
-        """Remove what this request stored; for one that was refused after all."""
-        if self._stored:
-            await self._context.storage.remove(UPLOADS, self._stored)
 
     async def _store(self, data: bytes, media_type: str, extension: str) -> str:
         name = f"{self._folder}/{len(self.names)}.{extension}"
@@ -69,9 +94,7 @@ class Examples:
             await self._context.providers.fetcher.check(url)
             return url
         storage = self._context.storage
-        stored = await storage.stat(
-            bucket, name, role=self._principal.role, claims=self._principal.claims
-        )
+        stored = await storage.stat(bucket, name, self._principal)
         if stored is None:
             raise NotFound(
                 "reference_not_found",

@@ -1,8 +1,8 @@
 """What is a function, and what may it answer?
 
-A file defines `async def serve(invocation) -> Answer`, and may define `body_bytes_max: int` and
-`methods: tuple[str, ...]`. Its name on the wire is its folder's name, or for one that comes with
-Tintype the module's name with hyphens.
+A file defines `async def serve(invocation) -> Answer`, and may define `body_bytes_max: int`,
+`methods: tuple[str, ...]` and `contract: Contract`. Its name on the wire is its folder's name, or
+for one that comes with Tintype the module's name with hyphens.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.responses import Response
+
+from tintype.functions.contract import Contract
 
 if TYPE_CHECKING:
     from tintype.functions.invocation import Invocation
@@ -44,3 +46,4 @@ class Function(msgspec.Struct, frozen=True):
     verify_jwt: bool = True
     body_bytes_max: int = BODY_BYTES_MAX
     methods: tuple[str, ...] = METHODS
+    contract: Contract | None = None

@@ -19,6 +19,7 @@ import msgspec
 from tintype.config import FunctionConfig
 from tintype.errors import OperatorError
 from tintype.functions import importing
+from tintype.functions.contract import Contract
 from tintype.functions.function import BODY_BYTES_MAX, METHODS, Function
 from tintype.functions.wire.failure import described
 from tintype.functions.wire.gateway import GatewayError
@@ -98,6 +99,18 @@ class Loader:
             if SLUG.fullmatch(name) and self._settings.get(name, _DEFAULT).enabled
         )
 
+    async def load_all(self) -> list[Function]:
+        """Return every function that loads, by name; a file that does not is left out."""
+        found = []
+        for name in self.names:
+            try:
+                function = await self.find(name)
+            except GatewayError:
+                continue
+            if function is not None:
+                found.append(function)
+        return found
+
     async def _reload(self, name: str, entry: Path, before: Loaded | None) -> Loaded:
         loaded = await asyncio.to_thread(self._load, name, entry)
         self._loaded[name] = loaded
@@ -136,12 +149,15 @@ class Loader:
         bytes_max = setting.body_bytes_max
         if bytes_max is None:
             bytes_max = getattr(module, "body_bytes_max", BODY_BYTES_MAX)
+        contract = getattr(module, "contract", None)
         return Function(
             name=name,
             serve=serve,
             verify_jwt=setting.verify_jwt,
             body_bytes_max=msgspec.convert(bytes_max, int),
             methods=msgspec.convert(getattr(module, "methods", METHODS), tuple[str, ...]),
+            # A file may use the name for something of its own.
+            contract=contract if isinstance(contract, Contract) else None,
         )
 
     def _entrypoint(self, name: str, entrypoint: str) -> Path:

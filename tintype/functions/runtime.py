@@ -3,7 +3,7 @@
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from starlette.types import Message, Receive, Scope, Send
 from tintype import clock, events
 from tintype.auth import ANONYMOUS, Principal
 from tintype.errors import RequestError, Unauthenticated
+from tintype.functions import openapi
 from tintype.functions.background import Background
 from tintype.functions.function import Function, Reply
 from tintype.functions.invocation import Invocation
@@ -35,8 +36,11 @@ if TYPE_CHECKING:
     from tintype.functions.context import Context
 
 PREFIX = "/functions/v1/"
-# Longer than `Prefer: wait=60`, as long as the hosted platform's.
-WALL_CLOCK_SECONDS_MAX = 150
+# To the first byte, as the hosted platform's; longer than `Prefer: wait=60`.
+ANSWER_SECONDS_MAX = 150
+# To the last byte of an answer that is streamed.
+WALL_CLOCK_SECONDS_MAX = 400
+DOCUMENT_METHODS = ("GET", "HEAD")
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 Authenticate = Callable[[Request], Awaitable[Principal | None]]
@@ -53,13 +57,16 @@ class Runtime:
         authenticate: Authenticate,
         context: "Context",
         environment: Mapping[str, str],
+        answer_seconds_max: float = ANSWER_SECONDS_MAX,
         wall_clock_seconds_max: float = WALL_CLOCK_SECONDS_MAX,
     ) -> None:
         self._functions = functions
         self._authenticate = authenticate
         self._context = context
         self._environment = MappingProxyType(dict(environment))
+        self._answer_seconds_max = answer_seconds_max
         self._wall_clock_seconds_max = wall_clock_seconds_max
+        self._described: tuple[list[Function], Packed] | None = None
         self._background = Background()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,25 +78,31 @@ class Runtime:
             return
         call = _Call(scope, receive)
         try:
-            async with asyncio.timeout(self._wall_clock_seconds_max) as wall_clock:
+            async with asyncio.timeout(self._answer_seconds_max) as limit:
                 answer = await self._invoke(call)
                 if isinstance(answer, Response):
-                    await call.stream(answer, send)
+                    beyond = self._wall_clock_seconds_max - self._answer_seconds_max
+                    await call.stream(answer, send, limit, beyond)
                     return
         except ClientDisconnect as error:
             if call.body.disconnected:
                 return
             answer = call.fail("WORKER_ERROR", described(error))
         except TimeoutError as error:
-            if wall_clock.expired():
-                reason = f"ran longer than {self._wall_clock_seconds_max} s"
+            if limit.expired() and call.started:
+                reason = f"streamed longer than {self._wall_clock_seconds_max} s"
                 answer = call.fail("WORKER_LIMIT", reason)
+            elif limit.expired():
+                reason = f"did not answer in {self._answer_seconds_max} s"
+                answer = call.fail("IDLE_TIMEOUT", reason)
             else:
                 answer = call.fail("WORKER_ERROR", described(error))
         except asyncio.CancelledError as error:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
             answer = call.fail("WORKER_ERROR", described(error))
+        except MemoryError as error:
+            answer = call.fail("WORKER_LIMIT", described(error))
         # A file may call sys.exit(), which would end the server.
         except (Exception, SystemExit) as error:
             answer = call.fail("WORKER_ERROR", described(error))
@@ -103,13 +116,15 @@ class Runtime:
     async def _invoke(self, call: "_Call") -> Packed | Response:
         warnings: list[str] = []
         try:
+            if call.name == openapi.NAME and not call.path:
+                return await self._document(call)
             function = await self._functions.find(call.name)
             if function is None:
                 raise GatewayError("NOT_FOUND")
             principal = await self._principal(function, call)
             call.body.bytes_max = function.body_bytes_max
             if call.scope["method"] not in function.methods:
-                return _method_not_allowed(function)
+                return _method_not_allowed(function.methods)
             call.body.check_announced()
             invocation = Invocation(
                 function,
@@ -135,6 +150,14 @@ class Runtime:
         except HTTPException as error:
             body = {"error": error.detail, "code": "http_error"}
             return pack(Reply(error.status_code, body, error.headers or {}), warnings)
+
+    async def _document(self, call: "_Call") -> Packed:
+        if call.scope["method"] not in DOCUMENT_METHODS:
+            return _method_not_allowed(DOCUMENT_METHODS)
+        functions = await self._functions.load_all()
+        if self._described is None or self._described[0] != functions:
+            self._described = functions, pack(openapi.openapi_document(functions), [])
+        return self._described[1]
 
     async def _principal(self, function: Function, call: "_Call") -> Principal:
         principal = None
@@ -205,12 +228,18 @@ class _Call:
         else:
             await send({"type": "http.response.body", "body": answer.body})
 
-    async def stream(self, response: Response, send: Send) -> None:
-        """Send a response that the function made itself, under the wall clock."""
+    async def stream(
+        self, response: Response, send: Send, limit: asyncio.Timeout, beyond_seconds: float
+    ) -> None:
+        """Send a response that the function made itself; once it has begun, it may go on for
+        `beyond_seconds` longer than `limit` says."""
         checked_headers(dict(response.headers.items()))
         response.raw_headers.extend(self._own_headers())
 
         async def noting(message: Message) -> None:
+            when = limit.when()
+            if not self.started and not limit.expired() and when is not None:
+                limit.reschedule(when + beyond_seconds)
             self.started = True
             await send(message)
 
@@ -225,10 +254,10 @@ class _Call:
         return [(b"x-request-id", self.request_id.encode()), (b"server-timing", timing)]
 
 
-def _method_not_allowed(function: Function) -> Packed:
-    allowed = ", ".join(function.methods)
+def _method_not_allowed(methods: Sequence[str]) -> Packed:
+    allowed = ", ".join(methods)
     body = {
-        "error": f"This function answers {allowed}.",
+        "error": f"This answers {allowed}.",
         "code": "method_not_allowed",
     }
     return pack(Reply(405, body, {"allow": allowed}), [])

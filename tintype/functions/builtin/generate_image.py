@@ -1,16 +1,20 @@
 """`generate-image`: ask for pictures, and get a job at once."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from tintype import clock
 from tintype.errors import InvalidRequest, RequestError, Unavailable
-from tintype.functions.examples import Examples, folder_of
+from tintype.functions.contract import Contract
+from tintype.functions.examples import EXAMPLE_REFUSALS, Examples, folder_of
 from tintype.functions.function import Reply
 from tintype.functions.invocation import Invocation
 from tintype.functions.submission import (
+    IDEMPOTENCY_KEY_CHARACTERS_MAX,
+    SUBMISSION_REFUSALS,
     Acceptance,
     Submission,
     database_trouble_told,
@@ -18,7 +22,7 @@ from tintype.functions.submission import (
     idempotency_key,
     wait_seconds,
 )
-from tintype.jobs import Job
+from tintype.jobs import Job, Status
 from tintype.providers import Model
 
 methods = ("POST",)
@@ -34,19 +38,79 @@ SEED_MAX = 2**31 - 1 - QUANTITY_MAX
 AUTO = "auto"
 
 
+def _told(**schema: Any) -> msgspec.Meta:
+    """Return what the page says of a field; the field is checked below, with codes of its own."""
+    return msgspec.Meta(extra_json_schema=schema)
+
+
 class GenerateImage(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
     """The body. Only `prompt` is needed; None is the model's own default."""
 
-    prompt: str
+    prompt: Annotated[str, _told(minLength=1, maxLength=PROMPT_CHARACTERS_MAX, pattern=r"\S")]
     aspect_ratio: str | None = None
-    quantity: int = 1
+    quantity: Annotated[int, _told(minimum=1, maximum=QUANTITY_MAX)] = 1
     image_urls: list[str] | None = None
     project_id: UUID | None = None
     template_id: UUID | None = None
     model: str | None = None
     image_size: str | None = None
-    seed: int | None = None
+    seed: Annotated[int, _told(minimum=0, maximum=SEED_MAX)] | None = None
     person_generation: str | None = None
+
+
+class Accepted(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """The answer. From `progress` on it is what `Prefer: wait` waited for."""
+
+    job_id: UUID
+    job_id_snake: UUID = msgspec.field(name="job_id")
+    status: Status
+    quantity: int
+    credits_held: int
+    credits_remaining: int
+    progress: int | UnsetType = UNSET
+    result_urls: list[str] | UnsetType = UNSET
+    result_urls_snake: list[str] | UnsetType = msgspec.field(name="result_urls", default=UNSET)
+    result_count: int | UnsetType = UNSET
+    result_count_snake: int | UnsetType = msgspec.field(name="result_count", default=UNSET)
+    error_code: str | UnsetType | None = UNSET
+    error_code_snake: str | UnsetType | None = msgspec.field(name="error_code", default=UNSET)
+    error_message: str | UnsetType | None = UNSET
+    error_message_snake: str | UnsetType | None = msgspec.field(name="error_message", default=UNSET)
+
+
+contract = Contract(
+    summary="Ask for pictures, and get a job at once.",
+    request=GenerateImage,
+    answers=(Accepted,),
+    refusals=SUBMISSION_REFUSALS
+    | EXAMPLE_REFUSALS
+    | {
+        "aspect_ratio_unknown": 400,
+        "image_size_unknown": 400,
+        "model_not_available": 400,
+        "model_retired": 400,
+        "model_unknown": 400,
+        "person_generation_not_supported": 400,
+        "person_generation_unknown": 400,
+        "prompt_empty": 400,
+        "prompt_too_long": 400,
+        "quantity_out_of_range": 400,
+        "references_too_many": 400,
+        "seed_out_of_range": 400,
+        "user_required": 403,
+    },
+    headers={
+        "Idempotency-Key": Annotated[
+            str,
+            _told(
+                pattern=r'^([!#-~]([ !#-~]*[!#-~])?|"[ !#-\[\]-~]+")$',
+                maxLength=IDEMPOTENCY_KEY_CHARACTERS_MAX,
+            ),
+        ],
+        "Prefer": Annotated[str, _told(examples=["wait=30"])],
+    },
+    answer_headers={"Preference-Applied": str},
+)
 
 
 async def serve(invocation: Invocation) -> Reply:
@@ -76,7 +140,7 @@ async def serve(invocation: Invocation) -> Reply:
             return Reply(200, answer)
         job = await context.waiting.wait(acceptance.job_id, seconds)
         if job is not None:
-            answer |= _finished(job)
+            answer = _finished(answer, job)
         return Reply(200, answer, {"preference-applied": f"wait={seconds}"})
     finally:
         if mark is not None:
@@ -160,27 +224,28 @@ def _submission(
     )
 
 
-def _answer(acceptance: Acceptance, quantity: int) -> dict[str, Any]:
-    return {
-        "jobId": acceptance.job_id,
-        "job_id": acceptance.job_id,
-        "status": "queued",
-        "quantity": quantity,
-        "creditsHeld": acceptance.held,
-        "creditsRemaining": acceptance.available,
-    }
+def _answer(acceptance: Acceptance, quantity: int) -> Accepted:
+    return Accepted(
+        job_id=acceptance.job_id,
+        job_id_snake=acceptance.job_id,
+        status="queued",
+        quantity=quantity,
+        credits_held=acceptance.held,
+        credits_remaining=acceptance.available,
+    )
 
 
-def _finished(job: Job) -> dict[str, Any]:
-    return {
-        "status": job.status,
-        "progress": job.progress,
-        "resultUrls": job.result_urls,
-        "result_urls": job.result_urls,
-        "resultCount": job.result_count,
-        "result_count": job.result_count,
-        "errorCode": job.error_code,
-        "error_code": job.error_code,
-        "errorMessage": job.error_message,
-        "error_message": job.error_message,
-    }
+def _finished(answer: Accepted, job: Job) -> Accepted:
+    return msgspec.structs.replace(
+        answer,
+        status=job.status,
+        progress=job.progress,
+        result_urls=job.result_urls,
+        result_urls_snake=job.result_urls,
+        result_count=job.result_count,
+        result_count_snake=job.result_count,
+        error_code=job.error_code,
+        error_code_snake=job.error_code,
+        error_message=job.error_message,
+        error_message_snake=job.error_message,
+    )

@@ -5,26 +5,76 @@ anyway, and callers are held to a rate.
 """
 
 import asyncio
-from typing import Any
+from datetime import datetime
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
 
 from tintype import credits, jobs
+from tintype.functions.contract import Contract
 from tintype.functions.invocation import Invocation
-from tintype.functions.rate import RateLimit, address_of
+from tintype.functions.rate import RateLimit
 from tintype.functions.submission import database_trouble_told
+from tintype.rate import Limit, address_of
 from tintype.workers import Conclusion
 
 methods = ("POST", "GET")
 body_bytes_max = 64 * 1024
 
 # Apps call every 3 s while jobs are pending; several tabs and users share an address.
-RATE = RateLimit("image-worker", per_second=2.0, burst=20)
+RATE = RateLimit("image-worker", Limit(20, seconds=10))
 # A job that takes longer goes on without its caller, who would be cut off by the wall clock.
 ANSWER_SECONDS_MAX = 120.0
-NO_JOBS = {"message": "No jobs available"}
-GOES_ON = {"message": "The job goes on"}
 
 
-async def serve(invocation: Invocation) -> dict[str, Any]:
+class Told(msgspec.Struct, frozen=True):
+    """No job ended in this call."""
+
+    message: Literal["No jobs available", "The job goes on"]
+
+
+class Completed(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """The job has completed, with what could be made."""
+
+    success: Literal[True] = True
+    job_id: UUID
+    images_generated: int
+    images_failed: int
+
+
+class Requeued(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """The attempt failed and another follows."""
+
+    success: Literal[False] = False
+    job_id: UUID
+    retry_scheduled: Literal[True] = True
+    next_retry: int
+    next_run_at: datetime | None
+
+
+class Failed(msgspec.Struct, rename="camel", frozen=True, kw_only=True):
+    """The job has ended without completing."""
+
+    success: Literal[False] = False
+    job_id: UUID
+    failed: Literal[True] = True
+    credits_refunded: int
+
+
+Outcome: TypeAlias = Told | Completed | Requeued | Failed
+
+NO_JOBS = Told("No jobs available")
+GOES_ON = Told("The job goes on")
+
+contract = Contract(
+    summary="Run one due job inside the call; which one is the queue's choice.",
+    answers=(Told, Completed, Requeued, Failed),
+    refusals={"rate_limited": 429, "database_unavailable": 503},
+)
+
+
+async def serve(invocation: Invocation) -> Outcome:
     """Claim and run one due job; say what became of it. Answers at once when none is due."""
     context = invocation.context
     context.rate.take(RATE.name, address_of(invocation.request.scope))
@@ -45,30 +95,20 @@ async def serve(invocation: Invocation) -> dict[str, Any]:
         return await _answer(invocation, conclusion)
 
 
-async def _answer(invocation: Invocation, conclusion: Conclusion) -> dict[str, Any]:
+async def _answer(invocation: Invocation, conclusion: Conclusion) -> Outcome:
     job_id = conclusion.job.id
     match conclusion.status:
         case "completed":
-            return {
-                "success": True,
-                "jobId": job_id,
-                "imagesGenerated": conclusion.made,
-                "imagesFailed": conclusion.failed,
-            }
+            return Completed(
+                job_id=job_id, images_generated=conclusion.made, images_failed=conclusion.failed
+            )
         case "queued":
             job = await jobs.get(invocation.context.pool, job_id)
-            return {
-                "success": False,
-                "jobId": job_id,
-                "retryScheduled": True,
-                "nextRetry": conclusion.retries,
-                "nextRunAt": conclusion.next_run_at or (job.next_run_at if job else None),
-            }
+            return Requeued(
+                job_id=job_id,
+                next_retry=conclusion.retries,
+                next_run_at=conclusion.next_run_at or (job.next_run_at if job else None),
+            )
         case _:
             hold = await credits.hold(invocation.context.pool, job_id)
-            return {
-                "success": False,
-                "jobId": job_id,
-                "failed": True,
-                "creditsRefunded": hold.released if hold else 0,
-            }
+            return Failed(job_id=job_id, credits_refunded=hold.released if hold else 0)

@@ -6,6 +6,8 @@ with its credit hold, or changes nothing; an idempotency key makes the answer re
 """
 
 from tintype.functions.submission.submitter import (
+    IDEMPOTENCY_KEY_CHARACTERS_MAX,
+    SUBMISSION_REFUSALS,
     Acceptance,
     Submission,
     Submitter,
@@ -16,6 +18,8 @@ from tintype.functions.submission.submitter import (
 from tintype.functions.submission.waiting import WAIT_SECONDS_MAX, wait_seconds
 
 __all__ = [
+    "IDEMPOTENCY_KEY_CHARACTERS_MAX",
+    "SUBMISSION_REFUSALS",
     "WAIT_SECONDS_MAX",
     "Acceptance",
     "Submission",

@@ -28,6 +28,18 @@ from tintype.errors import (
 PERSIST_SECONDS_MAX = 10.0
 BATCH_MAX = 200
 IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
+# What `submit` and what comes before it may refuse with.
+SUBMISSION_REFUSALS = {
+    "idempotency_key_invalid": 400,
+    "insufficient_credits": 402,
+    "project_not_found": 404,
+    "template_not_found": 404,
+    "idempotency_key_in_use": 409,
+    "idempotency_key_reused": 422,
+    "account_missing": 503,
+    "database_unavailable": 503,
+    "overloaded": 503,
+}
 # RFC 8941 §3.3.3, a string: printable ASCII, with a backslash before quotes and backslashes.
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
 _ESCAPED = re.compile(r'\\(["\\])')

@@ -65,8 +65,9 @@ class Cors:
 
 
 def _is_question(scope: Scope) -> bool:
-    # A TUS client asks what the server can do; a browser's preflight names the method it wants.
-    asks = scope["path"].startswith(RESUMABLE_PATH)
+    # A TUS client asks what the server can do, PostgREST's what can be done with a table. A
+    # browser's preflight names the method it wants.
+    asks = scope["path"].startswith((RESUMABLE_PATH, "/rest/v1/"))
     return asks and b"access-control-request-method" not in dict(scope["headers"])
 
 

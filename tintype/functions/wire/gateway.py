@@ -22,6 +22,7 @@ STATUSES = {
     "NOT_FOUND": (404, "Requested function was not found"),
     "BOOT_ERROR": (503, "Function failed to start (please check logs)"),
     "WORKER_ERROR": (500, "Function exited due to an error (please check logs)"),
+    "IDLE_TIMEOUT": (504, "Function did not answer in time (please check logs)"),
     "WORKER_LIMIT": (
         546,
         "Function failed due to not having enough compute resources (please check logs)",
