@@ -149,9 +149,28 @@ language sql stable as $$select upper($1.title)$$;
 create function public.siblings(public.books) returns setof public.books
 language sql stable as 'select * from public.books where author_id = $1.author_id and id <> $1.id';
 
+create view public.shelved_books with (security_invoker = true) as
+select id, title, author_id from public.books;
+create function public.authors(public.shelved_books) returns setof public.authors
+language sql stable rows 1 as 'select * from public.authors where id = 3';
+create function public.size_of(bytea) returns integer
+language sql immutable as 'select length($1)';
+create function public.answered(message text, detail text) returns void language plpgsql as $$
+begin
+  raise sqlstate 'PGRST' using message = message, detail = detail;
+end $$;
+comment on table public.genres is $$What a book is about
+
+Genres form a tree.$$;
+comment on column public.genres.name is 'As readers say it';
+comment on function public.add is 'Adds two numbers';
+
+create table public.loose (word text, size integer);
+
 grant select, insert, update, delete on
 public.publishers, public.authors, public.books, public.book_details, public.genres,
-public.book_genres, public.long_books, public.long_books_again, public."odd ""names""", public.marks
+public.book_genres, public.long_books, public.long_books_again, public."odd ""names""", public.marks,
+public.shelved_books, public.loose
 to anon, authenticated, service_role;
 grant select, insert, update, delete on public.notes to authenticated, service_role;
 grant insert on public.letterbox to anon;

@@ -30,6 +30,8 @@ async def authenticate(request: Request) -> Principal | None:
     given = request.headers.get("authorization", "").removeprefix("Bearer ")
     if not given:
         return None
+    if given.count(".") != 2:
+        raise Unauthenticated("token_malformed", "This is not an access token.")
     try:
         claims = jwt.decode(given, SECRET, algorithms=["HS256"]).claims
         jwt.JWTClaimsRegistry(exp={"essential": True}).validate(claims)

@@ -1,9 +1,11 @@
 """Functions, called by name with named arguments."""
 
+import json
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import httpx2
 import pytest
 from rest_site import Site, bearer, refusal
 
@@ -57,6 +59,19 @@ async def test_a_function_of_one_unnamed_json_takes_the_whole_body(shelf: Site) 
         assert answer.json() == body
 
 
+async def test_a_function_of_one_unnamed_text_or_bytes_takes_them_raw(shelf: Site) -> None:
+    plain, raw = {"Content-Type": "text/plain"}, {"Content-Type": "application/octet-stream"}
+    answer = await shelf.http.post("/rpc/shout", content="grün'".encode(), headers=plain)
+    assert answer.json() == "GRÜN'"
+    answer = await shelf.http.post("/rpc/size_of", content=b"\x00\xff'", headers=raw)
+    assert answer.json() == 3
+    refusal(await shelf.http.post("/rpc/shout", content=b"\xff", headers=plain), 400, "PGRST102")
+    answer = await shelf.http.post("/rpc/shout", content=b"x", headers=raw)
+    body = refusal(answer, 404, "PGRST202")
+    assert "with a single unnamed bytea parameter" in body["details"]
+    refusal(await shelf.http.post("/books", content=b"x", headers=plain), 400, "PGRST102")
+
+
 async def test_a_function_of_nothing_answers_nothing(site: Site) -> None:
     answer = await site.http.post("/rpc/nothing", json={})
     assert (answer.status_code, answer.content) == (204, b"")
@@ -64,6 +79,8 @@ async def test_a_function_of_nothing_answers_nothing(site: Site) -> None:
 
 
 async def test_a_head_call_has_no_body(shelf: Site) -> None:
+    answer = await shelf.http.get("/rpc/add?a=1", headers={"Prefer": "count=exact"})
+    assert (answer.status_code, answer.headers["content-range"]) == (200, "0-0/1")
     answer = await shelf.http.head(
         "/rpc/books_longer_than?pages_min=1", headers={"Prefer": "count=exact"}
     )
@@ -86,6 +103,10 @@ async def test_a_function_is_found_by_its_arguments(shelf: Site) -> None:
     answer = await shelf.http.post("/rpc/add", json={"a": 1, "c": 2})
     body = refusal(answer, 404, "PGRST202")
     assert body["message"] == ("Could not find the function public.add(a, c) in the schema cache")
+    assert body["hint"] == "Perhaps you meant to call the function public.add(a, b)"
+    body = await shelf.refused("/rpc/ad?a=1", 404, "PGRST202")
+    assert "with parameter a," in body["details"]
+    assert body["hint"] == "Perhaps you meant to call the function public.add"
     body = await shelf.refused("/rpc/nope", 404, "PGRST202")
     assert "without parameters" in body["message"]
     body = refusal(await shelf.http.post("/rpc/same", json={"a": 1}), 300, "PGRST203")
@@ -135,11 +156,38 @@ async def test_an_error_of_the_database_keeps_its_state(
     assert body == {"code": state, "message": "No.", "details": "Because.", "hint": "Ask."}
 
 
+async def test_a_function_raises_a_whole_answer(shelf: Site) -> None:
+    message = {"code": "123", "message": "Pay", "details": "Quota", "hint": "Upgrade"}
+    detail = {"status": 402, "headers": {"X-Powered-By": "Nerd Rage"}}
+
+    async def raised(message: Any, detail: Any) -> httpx2.Response:
+        texts = {"message": json.dumps(message), "detail": json.dumps(detail)}
+        return await shelf.http.post("/rpc/answered", json=texts)
+
+    answer = await raised(message, detail)
+    assert refusal(answer, 402, "123") == message
+    assert answer.headers["x-powered-by"] == "Nerd Rage"
+    for bad in (
+        {"status": 402},
+        {"status": 99, "headers": {}},
+        {"status": 402, "headers": {"X": "a\nSet-Cookie: b"}},
+        {"status": 402, "headers": {"Content-Length": "0"}},
+        [],
+    ):
+        body = refusal(await raised(message, bad), 500, "PGRST121")
+        assert body["hint"].startswith("DETAIL must be")
+    body = refusal(await raised({"code": "x"}, detail), 500, "PGRST121")
+    assert body["hint"].startswith("MESSAGE must be")
+    answer = await raised(message | {"code": "a\nb"}, detail)
+    assert answer.headers["proxy-status"] == "PostgREST; error=ab"
+
+
 async def test_a_call_of_more_rows_than_max_affected_is_undone(
     site: Site, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     most = {"Prefer": "handling=strict, max-affected=1"}
     refusal(await site.http.post("/rpc/renamed", headers=most), 400, "PGRST124")
+    refusal(await site.http.post("/rpc/nothing", headers=most), 400, "PGRST128")
     one = {"Accept": "application/vnd.pgrst.object+json"}
     refusal(await site.http.post("/rpc/renamed", headers=one), 406, "PGRST116")
     assert await admin.fetchval("select count(*) from publishers where name like '%!'") == 0

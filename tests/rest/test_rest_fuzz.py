@@ -1,5 +1,6 @@
-"""No query string, however odd, is answered with a 5xx or reaches SQL as SQL."""
+"""No request, however odd, is answered with a 5xx or reaches SQL as SQL."""
 
+import json
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +25,10 @@ phfts wfts eq(any) like(all) fts(english) wfts(simple) not.eq not.in not.is
 WORDS = """
 1 -1 null true {1,2} {a,b} (1,2) () ("a","b") [1,3) % * {"a":1} [] 2026-01-01 \\ " ' ::text
 99999999999999999999 1e400
+"""
+WISHES = """
+return=representation return=headers-only return=minimal resolution=merge-duplicates tx=commit
+resolution=ignore-duplicates missing=default count=exact timezone=Asia/Tokyo
 """
 columns = st.sampled_from(COLUMNS.split())
 paths = st.sampled_from(["", "->a", "->>lang", "->n->x->0", "->-1"])
@@ -90,6 +95,38 @@ headers = st.fixed_dictionaries(
 )
 
 
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), odd, words),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.one_of(columns, odd), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+rows = st.dictionaries(st.one_of(columns, odd), values, max_size=4)
+bodies = st.one_of(
+    st.one_of(rows, st.lists(rows, max_size=3), values).map(lambda value: json.dumps(value)),
+    st.binary(max_size=40),
+)
+wishes = st.lists(st.sampled_from(WISHES.split()), max_size=4)
+writes = st.fixed_dictionaries(
+    {"method": st.sampled_from(["POST", "PATCH", "PUT", "DELETE"]), "wishes": wishes},
+    optional={
+        "Accept": st.sampled_from(["text/csv", "application/vnd.pgrst.object+json"]),
+        "Content-Type": st.sampled_from(
+            ["application/json", "text/csv", "application/x-www-form-urlencoded", "text/plain"]
+        ),
+    },
+)
+chosen = st.lists(
+    st.one_of(
+        pairs,
+        st.tuples(st.sampled_from(["columns", "on_conflict"]), st.one_of(columns, odd)),
+        st.just(("id", "eq.1")),
+    ),
+    max_size=4,
+)
+
+
 def encoded(query: list[tuple[str, str]]) -> str:
     return "&".join(
         f"{quote(key, errors='replace')}={quote(text, errors='replace')}" for key, text in query
@@ -127,3 +164,34 @@ async def test_no_query_gets_a_server_error(
     assert answer.status_code < 500, told
     assert "syntax error at or near" not in told
     assert '"code":"42601"' not in told
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    path=st.sampled_from(["/books", "/publishers", "/shelved_books", "/loose", "/rpc/add"]),
+    query=chosen,
+    sent=writes,
+    body=bodies,
+)
+async def test_no_write_gets_a_server_error_or_breaks_its_promise(
+    shelf: Site,
+    path: str,
+    query: list[tuple[str, str]],
+    sent: dict[str, Any],
+    body: str | bytes,
+) -> None:
+    # Nothing may be affected, so that whatever would be written is undone.
+    strict = ["handling=strict", "max-affected=0"] if not path.startswith("/rpc") else []
+    headers = {name: sent[name] for name in sent.keys() & {"Accept", "Content-Type"}}
+    headers["Prefer"] = ", ".join([*strict, *sent["wishes"]])
+    answer = await shelf.http.request(
+        sent["method"], f"{path}?{encoded(query)}", content=body, headers=headers
+    )
+    assert answer.status_code < 500, answer.text
+    assert "syntax error at" not in answer.text
+    assert [row["id"] for row in await shelf.rows("/books?select=id&order=id")] == [1, 2, 3, 4]
+    assert await shelf.rows("/loose") == []

@@ -42,6 +42,37 @@ READS: list[tuple[str, Any]] = [
         [{"author_id": 1, "sum": 320, "n": 1}, {"author_id": 2, "sum": 620, "n": 2}],
     ),
     ("/books?select=pages.avg()::int", [{"avg": 313}]),
+    ("/books?select=count", [{"count": 4}]),
+    (
+        "/books?select=mood,n:count::text&mood=not.is.null&order=mood",
+        [{"mood": "calm", "n": "2"}, {"mood": "tense", "n": "1"}],
+    ),
+    (
+        "/genres?select=*,count()&id=eq.1",
+        [{"id": 1, "name": "science", "parent_id": None, "count": 1}],
+    ),
+    ("/books?select=plain,count()&id=eq.1", [{"plain": {"a": 1}, "count": 1}]),
+    (
+        "/authors?select=id,books!author_id(count)&order=id",
+        [{"id": n, "books": [{"count": count}]} for n, count in ((1, 1), (2, 2), (3, 0))],
+    ),
+    # What is spread from a to-one embed is grouped and aggregated with the row it joins.
+    (
+        "/books?select=pages.sum(),...authors!author_id(name)&order=authors(name)&author_id=gt.0",
+        [{"sum": 320, "name": "Ada"}, {"sum": 620, "name": "Bea"}],
+    ),
+    (
+        "/books?select=tags->>0,...authors!author_id(first:born.min(),n:count())&order=tags->>0",
+        [
+            {"tags": "math", "first": "1815-12-10", "n": 1},
+            {"tags": "nature", "first": "1900-01-01", "n": 2},
+            {"tags": None, "first": None, "n": 0},
+        ],
+    ),
+    (
+        "/books?select=...authors!author_id(publishers(name)),pages.sum()&author_id=eq.1",
+        [{"publishers": {"name": "Faber"}, "sum": 320}],
+    ),
     (
         "/authors?select=id,books!author_id(count())&id=lte.2&order=id",
         [{"id": 1, "books": [{"count": 1}]}, {"id": 2, "books": [{"count": 2}]}],
@@ -105,6 +136,9 @@ READS: list[tuple[str, Any]] = [
     ("/long_books_again?select=id,authors(name)&id=eq.1", [{"id": 1, "authors": {"name": "Ada"}}]),
     ("/authors?select=id,long_books(id)&id=eq.1", [{"id": 1, "long_books": [{"id": 1}]}]),
     ("/books?select=id,siblings(id)&id=eq.2", [{"id": 2, "siblings": [{"id": 3}]}]),
+    # A function of one row is to one, and overrides the key of the same name.
+    ("/shelved_books?select=id,authors(name)&id=eq.1", [{"id": 1, "authors": {"name": "Cyd"}}]),
+    ("/shelved_books?select=id,authors()&order=authors(id),id.desc&limit=1", [{"id": 4}]),
     (
         "/publishers?select=authors(books!author_id(genres(name)))&id=eq.1",
         [{"authors": [{"books": [{"genres": [{"name": "science"}]}]}]}],
@@ -175,6 +209,11 @@ READS: list[tuple[str, Any]] = [
     ),
     ("/books?select=id&order=id.desc&limit=2&offset=1", [{"id": 3}, {"id": 2}]),
     ("/books?select=id&limit=0", []),
+    # Blanks around commas; of what is repeated the first, or for a page the last.
+    ("/books?select= id , title &order= id.desc , title&limit=1", [{"id": 4, "title": "Dust"}]),
+    ("/books?select=id&select=title&id=eq.1", [{"id": 1}]),
+    ("/books?select=id&order=id.desc&order=id&limit=3&limit=1", [{"id": 1}]),
+    ("/books?select=id&order=id&offset=-4&limit=1", [{"id": 1}]),
 ]
 
 
@@ -320,6 +359,13 @@ async def test_a_range_header_is_a_limit_and_an_offset(shelf: Site) -> None:
     assert answer.json() == [{"id": 2}, {"id": 3}]
     assert answer.headers["content-range"] == "1-2/*"
     assert len(await shelf.rows("/books?select=id", range="2-")) == 2
+    # Both hold; and only GET has ranges.
+    path = "/books?select=id&order=id&limit=2&offset=1"
+    assert await shelf.rows(path, range="0-1") == [{"id": 2}]
+    assert await shelf.rows(path, range="items=2-9") == [{"id": 3}]
+    assert await shelf.rows(path, range="nonsense") == [{"id": 2}, {"id": 3}]
+    answer = await shelf.http.head("/books?select=id", headers={"Range": "0-1"})
+    assert answer.headers["content-range"] == "0-3/*"
 
 
 async def test_one_row_is_an_object_and_any_other_number_is_refused(shelf: Site) -> None:
@@ -356,5 +402,22 @@ async def test_the_first_type_that_can_be_made_is_made(shelf: Site) -> None:
     browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     answer = await shelf.get("/publishers", accept=browser)
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
-    for accept in ("image/png", "application/vnd.pgrst.plan+json", "application/geo+json"):
+    answer = await shelf.get("/publishers", accept="text/csv;q=0.1, application/json")
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    await shelf.refused("/publishers", 406, "PGRST107", accept="text/csv;q=0")
+    plan = 'application/vnd.pgrst.plan+text; for="application/json"; options=analyze|verbose;'
+    for accept in ("image/png", plan, "application/geo+json"):
         await shelf.refused("/publishers", 406, "PGRST107", accept=accept)
+
+
+async def test_a_time_zone_is_shown_where_it_is_known(shelf: Site) -> None:
+    path = "/books?select=printed_at&id=eq.1"
+    answer = await shelf.get(path, prefer="timezone=America/Los_Angeles")
+    assert answer.json() == [{"printed_at": "2026-01-01T19:04:05.678901-08:00"}]
+    assert answer.headers["preference-applied"] == "timezone=America/Los_Angeles"
+    answer = await shelf.get(path, prefer="timezone=Jupiter/Red_Spot")
+    assert answer.json() == [{"printed_at": "2026-01-02T03:04:05.678901+00:00"}]
+    assert "preference-applied" not in answer.headers
+    strict = "handling=strict, timezone=Jupiter/Red_Spot"
+    body = await shelf.refused(path, 400, "PGRST122", prefer=strict)
+    assert body["details"] == "Invalid preferences: timezone=Jupiter/Red_Spot"

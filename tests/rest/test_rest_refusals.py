@@ -44,6 +44,9 @@ REFUSED: list[tuple[str, int, str, str]] = [
         "Could not find a relationship between 'books' and 'nope' in the schema cache",
     ),
     ("/books?select=authors!nope(*)", 400, "PGRST200", ""),
+    ("/rpc/nope/more", 404, "PGRST125", ""),
+    ("/books?limit=١", 400, "PGRST100", ""),
+    ("/books?genres.limit=-1&select=genres(*)", 416, "PGRST103", ""),
     (
         "/books?select=authors(*)",
         300,
@@ -62,7 +65,6 @@ REFUSED: list[tuple[str, int, str, str]] = [
         "PGRST120",
         "Bad operator on the 'genres' embedded resource",
     ),
-    ("/", 404, "PGRST126", "Root endpoint metadata is disabled"),
     ("/a/b/c", 404, "PGRST125", "Invalid path specified in request URL"),
 ]
 
@@ -81,6 +83,8 @@ async def test_a_bad_read_is_refused(
 async def test_hints_say_what_would_have_been_right(shelf: Site) -> None:
     body = await shelf.refused("/book", 404, "PGRST205")
     assert body["hint"] == "Perhaps you meant the table 'public.books'"
+    body = await shelf.refused("/books?select=autors(*)", 400, "PGRST200")
+    assert body["hint"] == "Perhaps you meant 'authors' instead of 'autors'."
     body = await shelf.refused("/books?select=authors(*)", 300, "PGRST201")
     assert "'authors!books_author_id_fkey'" in body["hint"]
     assert {
@@ -110,6 +114,8 @@ async def test_a_token_that_does_not_hold_is_refused(shelf: Site) -> None:
     assert answer.headers["www-authenticate"] == (
         'Bearer error="invalid_token", error_description="JWT expired"'
     )
+    answer = await shelf.http.get("/genres", headers={"Authorization": "Bearer abc"})
+    assert refusal(answer, 401, "PGRST301")["message"] == "Expected 3 parts in JWT; got 1"
     answer = await shelf.http.get("/genres", headers={"Authorization": "Bearer a.b.c"})
     refusal(answer, 401, "PGRST301")
     assert "invalid_token" in answer.headers["www-authenticate"]

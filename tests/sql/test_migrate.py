@@ -196,3 +196,23 @@ async def test_jobs_and_money_outlive_a_change_of_the_verbs(empty_url: str, text
     verb.write_text(verb.read_text("utf-8") + "\n-- again\n", "utf-8")
     assert await database.migrate(empty_url) == ["verbs"]
     assert await fetchval(empty_url, "select sum(balance) from public.credit_accounts") == 7
+
+
+@pytest.mark.parametrize(
+    "clash",
+    ["create table public.projects (id bigint)", "create table public.photos (id bigint)"],
+)
+async def test_a_table_of_the_same_name_is_told_and_left_alone(empty_url: str, clash: str) -> None:
+    connection = await asyncpg.connect(empty_url)
+    await connection.execute(clash)
+    with pytest.raises(OperatorError, match="something of its own") as caught:
+        await database.migrate(empty_url)
+    assert (caught.value.code, caught.value.hint) == (
+        "table_exists",
+        "Rename it, then start again.",
+    )
+    table = clash.split()[2]
+    assert await connection.fetchval(f"select count(*) from {table}") == 0
+    await connection.execute(f"alter table {table} rename to theirs")
+    assert await database.migrate(empty_url)
+    await connection.close()

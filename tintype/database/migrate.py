@@ -5,6 +5,8 @@ policies are functions and grants: all of them are replaced whenever any of thei
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -45,7 +47,8 @@ async def migrate(url: str) -> list[str]:
 
     Safe to run from many processes at once and to run again after a crash: each file is one
     transaction. Raises `OperatorError` when an applied migration's text has changed since, when
-    the database was migrated by a newer Tintype, or when Postgres is too old.
+    the database was migrated by a newer Tintype, when it has a table of its own under one of
+    our names, or when Postgres is too old.
     """
     connection = await asyncpg.connect(url, timeout=10)
     try:
@@ -105,9 +108,10 @@ async def _apply_migration(
                 hint="Migrations are forward only: write a new one.",
             )
         return False
-    async with connection.transaction():
-        await connection.execute(text)
-        await connection.execute(REMEMBER, name, digest)
+    with _clash_told(name):
+        async with connection.transaction():
+            await connection.execute(text)
+            await connection.execute(REMEMBER, name, digest)
     return True
 
 
@@ -123,8 +127,22 @@ async def _apply_verbs(
     digest = hashlib.sha256("\n".join([DROP_VERBS, *texts]).encode()).hexdigest()
     if known.get(VERBS) == digest and not forced:
         return False
-    async with connection.transaction():
-        for text in [DROP_VERBS, *texts]:
-            await connection.execute(text)
-        await connection.execute(REMEMBER, VERBS, digest)
+    with _clash_told(VERBS):
+        async with connection.transaction():
+            for text in [DROP_VERBS, *texts]:
+                await connection.execute(text)
+            await connection.execute(REMEMBER, VERBS, digest)
     return True
+
+
+@contextmanager
+def _clash_told(name: str) -> Iterator[None]:
+    """Tell the operator that the database has something of its own under one of our names."""
+    try:
+        yield
+    except (asyncpg.DuplicateTableError, asyncpg.WrongObjectTypeError) as error:
+        raise OperatorError(
+            "table_exists",
+            f"The database has something of its own where {name} makes a table or view: {error}.",
+            hint="Rename it, then start again.",
+        ) from error

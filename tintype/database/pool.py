@@ -4,8 +4,10 @@ Every pooled connection acts as `service_role`, the kernel's own role. A transac
 caller lowers itself to the caller's role and claims for exactly its own length.
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -16,15 +18,21 @@ if TYPE_CHECKING:
 
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+
+    class _Connection:
+        async def execute(self, query: str) -> str: ...
+        def get_reset_query(self) -> str: ...
 else:
     # asyncpg's classes take their parameters in stubs only.
     Pool = asyncpg.Pool
-    Connection = asyncpg.Connection
+    Connection = _Connection = asyncpg.Connection
 
 CALLER_ROLES = ("anon", "authenticated", "service_role")
 KERNEL_ROLE = "service_role"
 STATEMENT_SECONDS_MAX = 30
 CONNECT_SECONDS_MAX = 10
+SETTINGS_REMEMBERED_MAX = 32
+_SETTING = re.compile(r"[a-z_]+(\.[a-z_]+)*", re.A)
 
 
 async def connect(url: str, *, size_max: int = 10, role: str | None = KERNEL_ROLE) -> Pool:
@@ -49,28 +57,75 @@ async def connect(url: str, *, size_max: int = 10, role: str | None = KERNEL_ROL
         command_timeout=STATEMENT_SECONDS_MAX,
         max_inactive_connection_lifetime=300,
         server_settings={"application_name": "tintype", "jit": "off"},
+        connection_class=_Pooled,
     )
+
+
+class _Pooled(_Connection):
+    """A connection that a commit can leave as clean as the pool wants it back.
+
+    The pool cleans each connection before it lends it again, which costs a round trip; `conclude`
+    sends that along with the commit.
+    """
+
+    __slots__ = ("_is_clean",)
+
+    async def conclude(self) -> None:
+        """Commit, and forget all that the session was told."""
+        await self.execute(f"commit; {super().get_reset_query()}")
+        self._is_clean = True
+
+    def get_reset_query(self) -> str:
+        """Return what cleans the session, nothing where `conclude` just did."""
+        clean, self._is_clean = getattr(self, "_is_clean", False), False
+        return "" if clean else super().get_reset_query()
 
 
 @asynccontextmanager
 async def transaction(
-    pool: Pool, *, role: str | None = None, claims: Mapping[str, Any] | None = None
+    pool: Pool,
+    *,
+    role: str | None = None,
+    claims: Mapping[str, Any] | None = None,
+    settings: Mapping[str, str] | None = None,
+    read_only: bool = False,
 ) -> AsyncIterator[Connection]:
     """Yield a connection inside one transaction, committed on exit, rolled back on any error.
 
     With `role` (one of `CALLER_ROLES`) row-level security sees that role and `claims` as
-    `auth.uid()`, `auth.role()` and `auth.jwt()` read them; both end with the transaction.
+    `auth.uid()`, `auth.role()` and `auth.jwt()` read them. `settings` are further Postgres
+    settings by name, set in the same round trip; the names are the program's own words, never a
+    request's. All of it ends with the transaction, which with `read_only` can change nothing.
+    There are no savepoints inside.
     """
-    async with pool.acquire() as connection, connection.transaction():
-        if role is not None:
-            if role not in CALLER_ROLES:
-                raise ValueError(f"not a caller's role: {role}")
-            await connection.execute(
-                "select set_config('role', $1, true), set_config('request.jwt.claims', $2, true)",
-                role,
-                _json_text(dict(claims or {})),
-            )
-        yield connection
+    given = dict(settings or {})
+    if role is not None:
+        if role not in CALLER_ROLES:
+            raise ValueError(f"not a caller's role: {role}")
+        given = {"role": role, "request.jwt.claims": _json_text(dict(claims or {})), **given}
+    async with pool.acquire() as connection:
+        await connection.execute("begin read only" if read_only else "begin")
+        try:
+            if given:
+                await connection.fetchrow(_setting(tuple(given)), *given.values())
+            yield connection
+        except BaseException:
+            # What went wrong is told, and not that the rollback failed after it: a connection
+            # that did not answer is not lent again.
+            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await connection.execute("rollback")
+            raise
+        await connection.conclude()
+
+
+@lru_cache(maxsize=SETTINGS_REMEMBERED_MAX)
+def _setting(names: tuple[str, ...]) -> str:
+    unfit = [name for name in names if _SETTING.fullmatch(name) is None]
+    if unfit:
+        raise ValueError(f"not a setting's name: {unfit[0]}")
+    return "select " + ", ".join(
+        f"set_config('{name}', ${place}, true)" for place, name in enumerate(names, 1)
+    )
 
 
 def _json_text(value: Any) -> str:

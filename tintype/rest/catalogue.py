@@ -5,18 +5,19 @@ compared with it. A `Catalogue` is one reading and never changes: a new one repl
 """
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import asyncpg
 import msgspec
 
 from tintype import database
-from tintype.rest.relationships import Relationship, View, derive
-from tintype.rest.trouble import RestError
+from tintype.rest.relationships import Relationship, View, derive, faces_of, primary_keys
+from tintype.rest.trouble import RestError, nearest, no_column, told
 
 SHAPES_REMEMBERED_MAX = 1_000
-NAME_GUESSED_CHARACTERS_MAX = 100
+WHOLE_BODY_TYPES = frozenset(("json", "jsonb", "text", "xml", "bytea"))
+# The bits of pg_relation_is_updatable.
+WRITES = {"update": 1 << 2, "insert": 1 << 3, "delete": 1 << 4}
 
 # What SQL calls types that pg_type has under another name.
 TYPE_NAMES = {
@@ -47,13 +48,17 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Relation(msgspec.Struct, frozen=True):
-    """A table or view, or the rows of a function (`kind` "record")."""
+    """A table or view, or the rows of a function (`kind` "record").
+
+    A view has the primary key of the table whose key it shows. `writes` are the actions it takes.
+    """
 
     schema: str
     name: str
     kind: str
     columns: Mapping[str, Column]
     primary_key: tuple[str, ...] = ()
+    writes: frozenset[str] = frozenset()
 
     @property
     def sql(self) -> str:
@@ -64,7 +69,7 @@ class Relation(msgspec.Struct, frozen=True):
         """Return the column; raise what Postgres says where there is none."""
         found = self.columns.get(name)
         if found is None:
-            raise RestError("42703", f"column {self.name}.{name} does not exist")
+            raise no_column(self.name, name)
         return found
 
 
@@ -87,6 +92,7 @@ class Function(msgspec.Struct, frozen=True):
     returns_set: bool
     returns_void: bool
     volatile: bool
+    oid: int = 0
 
     @property
     def sql(self) -> str:
@@ -98,7 +104,7 @@ class Function(msgspec.Struct, frozen=True):
         """The type of its single argument without a name, if that can be the body."""
         if len(self.arguments) == 1 and not self.arguments[0].name:
             kind = self.arguments[0].type
-            return kind if kind in ("json", "jsonb") else None
+            return kind if kind in WHOLE_BODY_TYPES else None
         return None
 
 
@@ -121,19 +127,34 @@ class Catalogue:
         # The least recently used shape is forgotten first; see `remember`.
         self.remembered: dict[Any, Any] = {}
 
+    def schema(self, name: str) -> str:
+        """Return the exposed schema that `name` means, the first for none; raise PGRST106."""
+        if name and name not in self.schemas:
+            raise RestError(
+                "PGRST106",
+                f"Invalid schema: {told(name)}",
+                hint=f"Only the following schemas are exposed: {', '.join(self.schemas)}",
+            )
+        return name or self.schemas[0]
+
+    def search_path(self, name: str) -> str:
+        """Return the path under which a request for the schema runs."""
+        return f"{quote(name or self.schemas[0])}, public, extensions"
+
+    def has(self, schema: str, name: str) -> bool:
+        """Whether there is such a table or view."""
+        return (schema, name) in self._relations
+
     def relation(self, schema: str, name: str) -> Relation:
         """Return the table or view; raise PGRST205."""
         found = self._relations.get((schema, name))
         if found is not None:
             return found
-        hint = None
-        if len(name) <= NAME_GUESSED_CHARACTERS_MAX:
-            names = [known for owner, known in self._relations if owner == schema]
-            if near := get_close_matches(name, names, 1):
-                hint = f"Perhaps you meant the table '{schema}.{near[0]}'"
+        near = nearest(name, (known for owner, known in self._relations if owner == schema))
+        hint = f"Perhaps you meant the table '{schema}.{near}'" if near else None
         raise RestError(
             "PGRST205",
-            f"Could not find the table '{schema}.{name}' in the schema cache",
+            f"Could not find the table '{schema}.{told(name)}' in the schema cache",
             hint=hint,
         )
 
@@ -142,7 +163,7 @@ class Catalogue:
         word = " ".join(name.removesuffix("[]").split())
         found = TYPE_NAMES.get(word) or self._types.get(word)
         if found is None:
-            raise RestError("42704", f'type "{name}" does not exist')
+            raise RestError("42704", f'type "{told(name)}" does not exist')
         return f"{found}[]" if name.endswith("[]") else found
 
     def remember(self, key: Any, value: Any) -> None:
@@ -179,14 +200,18 @@ def _assemble(schemas: tuple[str, ...], rows: Mapping[str, list[asyncpg.Record]]
             name, row["type"], row["base"], row["default_value"]
         )
         positions[row["relation"], row["position"]] = name
-    primary = {row["relation"]: row["columns"] for row in rows["keys"] if row["kind"] == "p"}
+    views = [View(row["relation"], row["tree"]) for row in rows["views"]]
+    names = {row["oid"]: (row["schema"], row["name"]) for row in rows["relations"]}
+    faces = faces_of(names, positions, views)
+    primary = primary_keys(rows["keys"], faces)
     by_oid = {
         row["oid"]: Relation(
             row["schema"],
             row["name"],
             row["kind"],
             columns[row["oid"]],
-            tuple(positions[row["oid"], number] for number in primary.get(row["oid"], ())),
+            primary.get((row["schema"], row["name"]), ()),
+            frozenset(word for word, bit in WRITES.items() if row["updatable"] & bit),
         )
         for row in rows["relations"]
     }
@@ -204,12 +229,10 @@ def _assemble(schemas: tuple[str, ...], rows: Mapping[str, list[asyncpg.Record]]
                 )
             elif function.rows is not None and function.rows.kind != "record":
                 target = (function.rows.schema, function.rows.name)
-                to_one = not function.returns_set
+                to_one = not function.returns_set or row["rows_expected"] == 1
                 related = Relationship(function.name, target, to_one, (), function=function.sql)
                 computed.append(((owner.schema, owner.name), related))
-    views = [View(row["relation"], row["tree"]) for row in rows["views"]]
-    names = {oid: (relation.schema, relation.name) for oid, relation in by_oid.items()}
-    relationships = derive(names, positions, rows["keys"], views)
+    relationships = derive(names, positions, rows["keys"], faces)
     for key, related in computed:
         relationships.setdefault(key, []).append(related)
     relations = {(relation.schema, relation.name): relation for relation in by_oid.values()}
@@ -242,6 +265,7 @@ def _function(row: asyncpg.Record, by_oid: Mapping[int, Relation]) -> Function:
         row["returns_set"],
         row["returns_void"],
         row["volatility"] == "v",
+        row["oid"],
     )
 
 

@@ -5,10 +5,8 @@ gives them their numbers.
 """
 
 from tintype.rest.catalogue import quote
-from tintype.rest.filtering import COMPARISONS, SEARCHES, SETS
+from tintype.rest.filtering import COMPARISONS, PATTERNS, SEARCHES, SETS
 from tintype.rest.plan import Expression, Group, Node, Operand, Test
-
-TEXTUAL = frozenset(("like", "ilike", "match", "imatch"))
 
 
 class Binder:
@@ -83,7 +81,7 @@ def _test(one: Test, node: Node, binder: Binder) -> str:
             language = f"{binder.text(condition.language)}::regconfig, "
         vector = value if kind == "tsvector" else f"to_tsvector({language}{value})"
         return f"{vector} @@ {SEARCHES[name]}({language}{given})"
-    cast = "text" if name in TEXTUAL else kind
+    cast = "text" if name in PATTERNS else kind
     if name in SETS:
         return f"{value} {SETS[name]} {given}::{cast}"
     if name == "isdistinct":

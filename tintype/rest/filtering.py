@@ -15,9 +15,12 @@ from tintype.rest.grammar import (
     Scanner,
     unescaped,
 )
+from tintype.rest.trouble import unparsed
 
 CONDITIONS_MAX = 200
 VALUES_IN_LIST_MAX = 10_000
+# A regular expression costs more than its length; the statement's time is cut off as well.
+PATTERN_CHARACTERS_MAX = 1_000
 
 COMPARISONS = {
     "eq": "=",
@@ -31,6 +34,7 @@ COMPARISONS = {
     "match": "~",
     "imatch": "~*",
 }
+PATTERNS = frozenset(("like", "ilike", "match", "imatch"))
 SETS = {
     "cs": "@>",
     "cd": "<@",
@@ -105,15 +109,13 @@ _GROUP = re.compile(r"(not\.)?(and|or)(?=\()")
 
 
 def _member(scanner: Scanner, values: list[str | list[str]], depth: int) -> Condition | Logic:
-    while scanner.take(" "):
-        pass
+    scanner.skip()
     if group := scanner.match(_GROUP):
         return Logic(group[2], _members(scanner, values, depth + 1), group[1] is not None)
     field = scanner.field()
     scanner.need(".")
     condition = _condition(scanner, field, values, nested=True)
-    while scanner.take(" "):
-        pass
+    scanner.skip()
     return condition
 
 
@@ -146,6 +148,9 @@ def _condition(
             raise scanner.failure("null, not_null, true, false or unknown")
         return Condition(field, "is", negated=negated, state=STATES[state[0].lower()])
     value: str | list[str] = _list(scanner) if operator == "in" else _value(scanner, nested)
+    if operator in ("match", "imatch") and len(value) > PATTERN_CHARACTERS_MAX:
+        expected = f"a pattern of at most {PATTERN_CHARACTERS_MAX} characters"
+        raise unparsed("filter", "…", 0, expected)
     if operator in ("like", "ilike") and isinstance(value, str):
         value = value.replace("*", "%")
     values.append(value)

@@ -35,6 +35,7 @@ class Keeper:
         self._began_at = 0.0
         self._called = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._timezones: frozenset[str] | None = None
         self.catalogue: Catalogue
 
     async def start(self) -> None:
@@ -62,6 +63,14 @@ class Keeper:
         """Read the catalogue now."""
         async with self._lock:
             await self._read()
+
+    async def timezones(self) -> frozenset[str]:
+        """Return the names of all time zones, which the first who asks waits for."""
+        async with self._lock:
+            if self._timezones is None:
+                rows = await self._pool.fetch(database.named_queries("rest")["timezones"])
+                self._timezones = frozenset(row["name"] for row in rows)
+        return self._timezones
 
     async def reread_after_miss(self, missed: Catalogue) -> bool:
         """Return whether there is a newer catalogue than `missed`, reading one if it is time."""

@@ -172,6 +172,10 @@ class Scanner:
                 raise self.failure(f"at most {DEPTH_MAX} arrows")
         return tuple(steps)
 
+    def skip(self) -> None:
+        while self.take(" "):
+            pass
+
     def end(self) -> None:
         if self.at < len(self.text):
             raise self.failure("end of input")
@@ -220,10 +224,17 @@ def _count(items: tuple[Item, ...]) -> int:
 def _items(scanner: Scanner, depth: int) -> tuple[Item, ...]:
     if depth > DEPTH_MAX:
         raise scanner.failure(f"at most {DEPTH_MAX} levels")
-    items = [_item(scanner, depth)]
+    items = [_spaced_item(scanner, depth)]
     while scanner.take(","):
-        items.append(_item(scanner, depth))
+        items.append(_spaced_item(scanner, depth))
     return tuple(items)
+
+
+def _spaced_item(scanner: Scanner, depth: int) -> Item:
+    scanner.skip()
+    item = _item(scanner, depth)
+    scanner.skip()
+    return item
 
 
 def _item(scanner: Scanner, depth: int) -> Item:
@@ -297,6 +308,7 @@ def parse_order(text: str) -> tuple[Term, ...]:
 
 
 def _term(scanner: Scanner) -> Term:
+    scanner.skip()
     relation, field = None, scanner.field()
     if not field.path and scanner.take("("):
         relation, field = field.name, scanner.field()
@@ -310,6 +322,7 @@ def _term(scanner: Scanner) -> Term:
         if scanner.take(f".{word}"):
             nulls = word.replace("nulls", "nulls ")
             break
+    scanner.skip()
     if scanner.at < len(scanner.text) and scanner.text[scanner.at] != ",":
         raise scanner.failure('"asc", "desc", "nullsfirst" or "nullslast"')
     return Term(field, descending, nulls, relation)
@@ -320,11 +333,18 @@ def parse_names(text: str) -> tuple[str, ...]:
     """Return the names of `columns=` or `on_conflict=`, each once. Raises PGRST100."""
     scanner = Scanner("columns parameter", text)
     _check_length(scanner)
-    names = [scanner.name()]
+    names = [_spaced_name(scanner)]
     while scanner.take(","):
-        names.append(scanner.name())
+        names.append(_spaced_name(scanner))
     scanner.end()
     return tuple(dict.fromkeys(names))
+
+
+def _spaced_name(scanner: Scanner) -> str:
+    scanner.skip()
+    name = scanner.name()
+    scanner.skip()
+    return name
 
 
 @lru_cache(maxsize=TEXTS_REMEMBERED_MAX)

@@ -18,12 +18,15 @@ from starlette.types import Receive, Scope, Send
 from tintype import database
 from tintype.auth import ANONYMOUS, Principal
 from tintype.errors import Unauthenticated
+from tintype.rest import openapi
 from tintype.rest import plan as planning
 from tintype.rest import query as querying
 from tintype.rest import response as responding
-from tintype.rest.catalogue import Catalogue, quote
+from tintype.rest.catalogue import Catalogue
 from tintype.rest.freshness import Keeper
+from tintype.rest.methods import allowed
 from tintype.rest.plan import Plan
+from tintype.rest.preferences import unwelcome
 from tintype.rest.query import Query
 from tintype.rest.request import ROWS_MAX, Request, Shape, parse
 from tintype.rest.response import Response, Result
@@ -51,7 +54,6 @@ class Rest:
         self._pool = pool
         self._keeper = keeper
         self._authenticate = authenticate
-        self._prepare = database.named_queries("rest")["prepare"]
 
     @property
     def catalogue(self) -> Catalogue:
@@ -64,14 +66,14 @@ class Rest:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
-        role = ANONYMOUS.role
+        role, headers = ANONYMOUS.role, _headers(scope)
         try:
             try:
-                principal = await self._caller(scope, receive)
+                principal = await self._caller(scope, headers, receive)
                 role = principal.role
-                response = await self.answer(principal, scope, receive)
+                response = await self.answer(principal, scope, headers, receive)
             except Exception as error:
-                told = as_rest_error(error, role)
+                told = as_rest_error(error, role, headers.get("authorization", [""])[0])
                 if told is None:
                     raise
                 response = responding.failure(told, bodiless=scope["method"] == "HEAD")
@@ -86,21 +88,57 @@ class Rest:
         )
         await send({"type": "http.response.body", "body": response.body})
 
-    async def _caller(self, scope: Scope, receive: Receive) -> Principal:
+    async def _caller(self, scope: Scope, headers: Headers, receive: Receive) -> Principal:
         try:
             return await self._authenticate(HttpRequest(scope)) or ANONYMOUS
         except Unauthenticated:
-            await _read_body(_headers(scope), receive)
+            await _read_body(headers, receive)
             raise
 
-    async def answer(self, principal: Principal, scope: Scope, receive: Receive) -> Response:
+    async def answer(
+        self, principal: Principal, scope: Scope, headers: Headers, receive: Receive
+    ) -> Response:
         """Return the answer to one request; raise what `as_rest_error` can tell."""
-        headers = _headers(scope)
-        path = scope["path"].partition(PREFIX)[2]
+        method, path = scope["method"], scope["path"].partition(PREFIX)[2]
         body = await _read_body(headers, receive)
-        request = parse(scope["method"], path, scope["query_string"], headers, body)
+        if method == "OPTIONS":
+            schema = self.catalogue.schema(headers.get("accept-profile", [""])[0])
+            return responding.options(allowed(path, schema, self.catalogue))
+        if not path.strip("/"):
+            return await self._describe(principal, method, headers)
+        request = parse(method, path, scope["query_string"], headers, body)
+        if request.preferences.timezone is not None:
+            request = await self._in_its_zone(request)
         plan, result = await self._perform(request, principal, headers)
         return responding.render(request, plan, result)
+
+    async def _describe(self, principal: Principal, method: str, headers: Headers) -> Response:
+        if method not in ("GET", "HEAD"):
+            raise RestError("PGRST117", f"Unsupported HTTP method: {method}")
+        media = openapi.accepted(",".join(headers.get("accept", ())))
+        schema = self.catalogue.schema(headers.get("accept-profile", [""])[0])
+        async with (
+            asyncio.timeout(REQUEST_SECONDS_MAX),
+            database.transaction(
+                self._pool,
+                role=principal.role,
+                claims=principal.claims,
+                settings={"search_path": "", "statement_timeout": _statement_timeout()},
+                read_only=True,
+            ) as connection,
+        ):
+            body = await openapi.describe(connection, self.catalogue, schema)
+        return responding.document(media, body, bodiless=method == "HEAD")
+
+    async def _in_its_zone(self, request: Request) -> Request:
+        """Return the request without a time zone that the database does not know."""
+        preferences = request.preferences
+        if preferences.timezone in await self._keeper.timezones():
+            return request
+        if preferences.handling == "strict":
+            raise unwelcome(f"timezone={preferences.timezone}")
+        nowhere = msgspec.structs.replace(preferences, timezone=None)
+        return msgspec.structs.replace(request, preferences=nowhere)
 
     async def _perform(
         self, request: Request, principal: Principal, headers: Headers
@@ -125,24 +163,27 @@ class Rest:
         self, catalogue: Catalogue, request: Request, principal: Principal, headers: Headers
     ) -> tuple[Plan, Result]:
         plan, query = prepare(request.shape, catalogue)
-        schema = request.shape.schema or catalogue.schemas[0]
-        settings = (
-            request.method,
-            request.path,
-            json.dumps({name: ", ".join(texts) for name, texts in headers.items()}),
-            _cookies(headers),
-            f"{quote(schema)}, public, extensions",
-            str(int(STATEMENT_SECONDS_MAX * 1000)),
-            "on" if query.read_only else "off",
-        )
+        settings = {
+            "search_path": catalogue.search_path(request.shape.schema),
+            "statement_timeout": _statement_timeout(),
+            "request.method": request.method,
+            "request.path": request.path,
+            "request.headers": _json({name: ", ".join(many) for name, many in headers.items()}),
+            "request.cookies": _cookies(headers),
+        }
+        if request.preferences.timezone is not None:
+            settings["timezone"] = request.preferences.timezone
         async with (
             asyncio.timeout(REQUEST_SECONDS_MAX),
             database.transaction(
-                self._pool, role=principal.role, claims=principal.claims
+                self._pool,
+                role=principal.role,
+                claims=principal.claims,
+                settings=settings,
+                read_only=query.read_only,
             ) as connection,
         ):
-            await connection.fetchrow(self._prepare, *settings)
-            result = await _run(connection, query, request)
+            result = await _run(connection, query, request, principal.role)
             responding.check(request, result)
         return plan, result
 
@@ -174,8 +215,13 @@ def prepare(shape: Shape, catalogue: Catalogue) -> Prepared:
     return found
 
 
-async def _run(connection: database.Connection, query: Query, request: Request) -> Result:
-    row = await connection.fetchrow(query.text, *query.bind(request.values))
+async def _run(
+    connection: database.Connection, query: Query, request: Request, role: str
+) -> Result:
+    # Postgres plans a prepared statement anew whenever another role meets row-level security in
+    # it; with the role's name in its text each role has its own.
+    text = f"{query.text} -- {role}"
+    row = await connection.fetchrow(text, *query.bind(request.values))
     result = responding.result_of(row)
     guess = query.estimate
     if guess is None:
@@ -195,6 +241,10 @@ def _headers(scope: Scope) -> dict[str, list[str]]:
     return headers
 
 
+def _statement_timeout() -> str:
+    return f"{int(STATEMENT_SECONDS_MAX * 1000)}ms"
+
+
 def _cookies(headers: Headers) -> str:
     if "cookie" not in headers:
         return "{}"
@@ -203,7 +253,11 @@ def _cookies(headers: Headers) -> str:
         cookies.load("; ".join(headers["cookie"]))
     except CookieError:
         return "{}"
-    return json.dumps({name: one.value for name, one in cookies.items()})
+    return _json({name: one.value for name, one in cookies.items()})
+
+
+def _json(value: Mapping[str, str]) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 async def _read_body(headers: Headers, receive: Receive) -> bytes:

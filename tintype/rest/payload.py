@@ -14,14 +14,26 @@ from tintype.rest.trouble import RestError
 
 FORM_FIELDS_MAX = 1_000
 
+# What a function of one argument without a name can take as it is, by its media type.
+RAW_TYPES = {
+    "text/plain": "text",
+    "text/xml": "xml",
+    "application/xml": "xml",
+    "application/octet-stream": "bytea",
+}
+
 
 class Payload(msgspec.Struct, frozen=True):
-    """JSON text of one array of objects (`rows`) or one object, with the keys of its objects."""
+    """JSON text of one array of objects (`rows`) or one object, with the keys of its objects.
+
+    With `raw`, the type of which `text` is a whole value instead.
+    """
 
     text: str
     keys: tuple[str, ...]
     rows: int
     is_array: bool
+    raw: str | None = None
 
 
 EMPTY = Payload("{}", (), 1, False)
@@ -32,7 +44,7 @@ def parse_payload(body: bytes, media_type: str, *, columns: tuple[str, ...] | No
 
     Raises PGRST102 for what is not JSON, not objects, or objects of different keys.
     """
-    kind = media_type.partition(";")[0].strip().lower() or "application/json"
+    kind = _kind(media_type)
     if kind == "text/csv":
         return _from_csv(body)
     if kind == "application/x-www-form-urlencoded":
@@ -56,6 +68,23 @@ def parse_payload(body: bytes, media_type: str, *, columns: tuple[str, ...] | No
     if any(row.keys() != keys for row in value):
         raise RestError("PGRST102", "All object keys must match")
     return Payload(text, tuple(keys), len(value), True)
+
+
+def parse_argument(body: bytes, media_type: str) -> Payload | None:
+    """Return the body of a call as one value of a `RAW_TYPES`, None where it is no such thing."""
+    kind = RAW_TYPES.get(_kind(media_type))
+    if kind is None:
+        return None
+    if kind == "bytea":
+        return Payload("\\x" + body.hex(), (), 1, False, kind)
+    try:
+        return Payload(body.decode("utf-8"), (), 1, False, kind)
+    except UnicodeDecodeError as error:
+        raise RestError("PGRST102", "The body is not UTF-8") from error
+
+
+def _kind(media_type: str) -> str:
+    return media_type.partition(";")[0].strip().lower() or "application/json"
 
 
 def _from_csv(body: bytes) -> Payload:

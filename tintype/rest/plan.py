@@ -10,10 +10,10 @@ import msgspec
 
 from tintype.rest import calls
 from tintype.rest.catalogue import Catalogue, Column, Function, Relation
-from tintype.rest.grammar import Condition, Embed, Field, Item, Logic, Star, Step, Term
+from tintype.rest.grammar import Condition, Embed, Field, Item, Logic, Pick, Star, Step, Term
 from tintype.rest.relationships import Key, Relationship, find
 from tintype.rest.request import Shape, Window
-from tintype.rest.trouble import RestError, no_column
+from tintype.rest.trouble import RestError, no_column, told
 
 NODES_MAX = 50
 
@@ -103,9 +103,19 @@ class Node(msgspec.Struct, eq=False):
         return [output for output in self.outputs if isinstance(output, Node)]
 
     @property
+    def merges(self) -> bool:
+        """Whether its values become the parent's own, aggregates included."""
+        return self.spread and self.to_one
+
+    @property
     def aggregated(self) -> bool:
-        """Whether rows are grouped."""
-        return any(isinstance(one, Output) and one.aggregate for one in self.outputs)
+        """Whether something of its rows is aggregated, here or in the parent it merges into."""
+        return any(
+            (one.merges and one.aggregated)
+            if isinstance(one, Node)
+            else isinstance(one, Output) and one.aggregate is not None
+            for one in self.outputs
+        )
 
 
 class Plan(msgspec.Struct, eq=False):
@@ -129,9 +139,15 @@ class Plan(msgspec.Struct, eq=False):
 
 def plan(shape: Shape, catalogue: Catalogue) -> Plan:
     """Return the plan; raise what PostgREST or Postgres says of names that are not there."""
-    schema = _schema(shape, catalogue)
+    schema = catalogue.schema(shape.schema)
     if shape.action == "call":
         function = calls.choose(shape, schema, catalogue)
+        if shape.bounded and not function.returns_set:
+            raise RestError(
+                "PGRST128",
+                "Function must return SETOF or TABLE when max-affected preference is used with"
+                " handling=strict",
+            )
         relation = function.rows or calls.scalar(function)
         made = Plan(shape, Node(0, relation, ""), function=function)
         if calls.takes_whole_body(function, shape):
@@ -150,21 +166,11 @@ def plan(shape: Shape, catalogue: Catalogue) -> Plan:
         node.order = [_sorting(node, term) for term in order.terms]
     for window in shape.windows:
         _descend(root, window.path).window = window
-    if shape.action in ("update", "delete"):
+    if shape.put:
+        _check_put(made)
+    elif shape.action in ("update", "delete"):
         _check_write(made)
     return made
-
-
-def _schema(shape: Shape, catalogue: Catalogue) -> str:
-    if not shape.schema:
-        return catalogue.schemas[0]
-    if shape.schema not in catalogue.schemas:
-        raise RestError(
-            "PGRST106",
-            f"Invalid schema: {shape.schema[:100]}",
-            hint=f"Only the following schemas are exposed: {', '.join(catalogue.schemas)}",
-        )
-    return shape.schema
 
 
 def _plan_write(made: Plan) -> None:
@@ -179,11 +185,10 @@ def _plan_write(made: Plan) -> None:
         if column is None or column.function is not None:
             raise RestError(
                 "PGRST204",
-                f"Could not find the '{name}' column of '{relation.name}' in the schema cache",
+                f"Could not find the '{told(name)}' column of '{relation.name}'"
+                " in the schema cache",
             )
         columns.append(column)
-    if not columns and shape.rows == "many":
-        raise RestError("PGRST102", "Several rows without a column cannot be inserted")
     made.columns = tuple(columns)
     if shape.resolution is not None:
         names = shape.on_conflict or relation.primary_key
@@ -196,6 +201,26 @@ def _check_write(made: Plan) -> None:
         raise RestError("21000", f"{shape.action.upper()} requires a WHERE clause", status=400)
     if any(_tests_embeds(test) for test in root.tests):
         raise RestError("PGRST120", "Rows to write are not chosen by their embedded resources")
+
+
+def _check_put(made: Plan) -> None:
+    """Raise PGRST105 unless the filters say, by `eq` alone, which row the URL is of."""
+    keys = made.root.relation.primary_key
+    tests = [one for one in made.root.tests if isinstance(one, Test) and _says_equal(one)]
+    named = sorted(one.operand.column.name for one in tests if one.operand is not None)
+    if not keys or named != sorted(keys) or len(tests) != len(made.root.tests):
+        raise RestError(
+            "PGRST105",
+            "Filters must include all and only primary key columns with 'eq' operators",
+        )
+    if not set(keys) <= {column.name for column in made.columns}:
+        raise RestError("PGRST115", "Payload values do not match URL in primary key column(s)")
+
+
+def _says_equal(test: Test) -> bool:
+    condition, operand = test.condition, test.operand
+    plain = condition.operator == "eq" and not condition.negated and not condition.quantifier
+    return plain and operand is not None and not operand.path
 
 
 class _Planner:
@@ -212,14 +237,25 @@ class _Planner:
                 node.outputs.append(item)
             elif isinstance(item, Embed):
                 node.outputs.append(self._embed(node, item))
+            elif _counts(item, node.relation):
+                cast = self._cast(item.cast)
+                node.outputs.append(
+                    Output(item.label, None, aggregate="count", aggregate_cast=cast)
+                )
             else:
                 operand = None if item.field is None else _operand(node, item.field)
-                cast = None if item.cast is None else self._catalogue.cast(item.cast)
-                again = item.aggregate_cast
-                aggregate_cast = None if again is None else self._catalogue.cast(again)
                 node.outputs.append(
-                    Output(item.label, operand, cast, item.aggregate, aggregate_cast)
+                    Output(
+                        item.label,
+                        operand,
+                        self._cast(item.cast),
+                        item.aggregate,
+                        self._cast(item.aggregate_cast),
+                    )
                 )
+
+    def _cast(self, name: str | None) -> str | None:
+        return None if name is None else self._catalogue.cast(name)
 
     def _embed(self, parent: Node, item: Embed) -> Node:
         made, catalogue = self._made, self._catalogue
@@ -244,6 +280,14 @@ class _Planner:
         return node
 
 
+def _counts(item: Pick, relation: Relation) -> bool:
+    """Whether `count` is what it was before it had brackets, and not a column."""
+    field = item.field
+    if field is None or field.path or item.aggregate is not None:
+        return False
+    return field.name == "count" and "count" not in relation.columns
+
+
 def _operand(node: Node, field: Field) -> Operand:
     return Operand(node.relation.column(field.name), field.path)
 
@@ -261,8 +305,8 @@ def _descend(node: Node, path: tuple[str, ...]) -> Node:
         if child is None:
             raise RestError(
                 "PGRST108",
-                f"'{name}' is not an embedded resource in this request",
-                hint=f"Verify that '{name}' is included in the 'select' query parameter.",
+                f"'{told(name)}' is not an embedded resource in this request",
+                hint=f"Verify that '{told(name)}' is included in the 'select' query parameter.",
             )
         node = child
     return node

@@ -11,6 +11,7 @@ import msgspec
 from tintype.rest.trouble import RestError
 
 AFFECTED_DIGITS_MAX = 18
+TIMEZONE_CHARACTERS_MAX = 64
 
 Returning = Literal["minimal", "representation", "headers-only"]
 KNOWN = {
@@ -19,8 +20,8 @@ KNOWN = {
     "resolution": ("merge-duplicates", "ignore-duplicates"),
     "missing": ("default", "null"),
     "handling": ("strict", "lenient"),
-    # A caller cannot undo its own request: accepted, and not applied.
-    "tx": ("commit", "rollback"),
+    # A request ends in a commit. Who asks for a rollback and is strict about it hears so.
+    "tx": ("commit",),
 }
 
 
@@ -33,6 +34,7 @@ class Preferences(msgspec.Struct, frozen=True):
     missing: str | None = None
     handling: str | None = None
     affected_max: int | None = None
+    timezone: str | None = None
 
     def applied(self, *names: str) -> str:
         """Return `Preference-Applied` for those of `names` that were asked for."""
@@ -42,6 +44,7 @@ class Preferences(msgspec.Struct, frozen=True):
             "return": self.returning,
             "count": self.count,
             "handling": self.handling,
+            "timezone": self.timezone,
             "max-affected": None if self.affected_max is None else str(self.affected_max),
         }
         return ", ".join(f"{name}={given[name]}" for name in given if name in names and given[name])
@@ -58,17 +61,13 @@ def parse_preferences(texts: list[str]) -> Preferences:
     unknown: list[str] = []
     for word in ",".join(texts).split(","):
         name, _, value = (part.strip() for part in word.partition("="))
-        if value in KNOWN.get(name, ()) or (name == "max-affected" and _is_count(value)):
+        if value in KNOWN.get(name, ()) or _is_free(name, value):
             chosen.setdefault(name, value)
         elif name:
             unknown.append(word.strip())
     strict = chosen.get("handling") == "strict"
     if strict and unknown:
-        raise RestError(
-            "PGRST122",
-            "Invalid preferences given with handling=strict",
-            f"Invalid preferences: {', '.join(unknown)}",
-        )
+        raise unwelcome(", ".join(unknown))
     affected = chosen.get("max-affected") if strict else None
     return Preferences(
         chosen.get("return"),
@@ -77,8 +76,21 @@ def parse_preferences(texts: list[str]) -> Preferences:
         chosen.get("missing"),
         chosen.get("handling"),
         None if affected is None else int(affected),
+        chosen.get("timezone"),
     )
 
 
-def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= AFFECTED_DIGITS_MAX
+def unwelcome(preferences: str) -> RestError:
+    """Return PGRST122 for `preferences` that cannot be honoured."""
+    return RestError(
+        "PGRST122",
+        "Invalid preferences given with handling=strict",
+        f"Invalid preferences: {preferences}",
+    )
+
+
+def _is_free(name: str, value: str) -> bool:
+    """Whether a preference that takes any number, or any zone's name, has one."""
+    if name == "max-affected":
+        return value.isascii() and value.isdigit() and len(value) <= AFFECTED_DIGITS_MAX
+    return name == "timezone" and 0 < len(value) <= TIMEZONE_CHARACTERS_MAX and value.isascii()

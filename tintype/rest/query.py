@@ -202,11 +202,11 @@ def _tail(
         tests += [expression(one, node, binder) for one in node.tests]
     if tests:
         parts.append(f"where {' and '.join(tests)}")
-    if node.aggregated:
+    if node.aggregated and not node.merges:
         grouped = [
             str(place)
             for place, value in enumerate(_values(node, binder), 1)
-            if not value.aggregate
+            if value.aggregate is None
         ]
         if grouped:
             parts.append(f"group by {', '.join(grouped)}")
@@ -225,60 +225,101 @@ def _sorted(one: Sorting, node: Node, binder: Binder) -> str:
     if one.child is None:
         value = operand(one.operand, node, binder)
     else:
-        value = f"l{one.child.number}.o{one.export}"
+        value = _exported(one, one.child, binder)
     direction = "desc" if one.term.descending else "asc"
     return " ".join(part for part in (value, direction, one.term.nulls) if part)
 
 
+def _exported(one: Sorting, child: Node, binder: Binder) -> str:
+    """Return an embed's value by which its parent is ordered."""
+    if child.merges:
+        # Where the parent is grouped, only what it is grouped by can order it.
+        sql = operand(one.operand, child, binder)
+        for place, value in enumerate(_values(child, binder)):
+            if value.sql == sql and value.aggregate is None:
+                return f"l{child.number}.x{place}"
+    return f"l{child.number}.o{one.export}"
+
+
 class _Value(NamedTuple):
-    """The SQL of a value and its name in the row; None for the names that `*` has."""
+    """The SQL of a value and its name in the row; None for the names that `*` has.
+
+    An aggregate is the value's and not yet in its SQL: rows that merge into their parent are
+    aggregated there. `json` has no equality to group by.
+    """
 
     sql: str
     label: str | None
-    aggregate: bool = False
+    aggregate: str | None = None
+    cast: str | None = None
+    json: bool = False
+
+    def grouped(self) -> str:
+        """Return the SQL of the value in rows that are grouped."""
+        if self.aggregate is None:
+            return f"{self.sql}::jsonb" if self.json else self.sql
+        value = f"{self.aggregate}({self.sql})"
+        return f"({value})::{self.cast}" if self.cast else value
 
 
 def _values(node: Node, binder: Binder) -> list[_Value]:
     values: list[_Value] = []
     for output in node.outputs:
-        if isinstance(output, Star) and node.expand:
+        if isinstance(output, Star) and (node.expand or node.aggregated):
             values += [
-                _Value(f"r{node.number}.{quote(name)}", name) for name in stored(node.relation)
+                _Value(f"r{node.number}.{quote(name)}", name, json=_is_json(node, name))
+                for name in stored(node.relation)
             ]
         elif isinstance(output, Star):
             values.append(_Value(f"r{node.number}.*", None))
         elif isinstance(output, Output):
-            aggregate = output.aggregate is not None
-            values.append(_Value(_output(output, node, binder), output.label, aggregate))
-        elif output.spread:
-            empty = "{}" if output.to_one else "coalesce({}, '[]'::json)"
+            values.append(_output(output, node, binder))
+        elif output.merges:
             values += [
-                _Value(empty.format(f"l{output.number}.x{place}"), name)
+                one._replace(sql=f"l{output.number}.x{place}", label=name)
+                for place, (one, name) in enumerate(
+                    zip(_values(output, binder), labels(output), strict=True)
+                )
+            ]
+        elif output.spread:
+            values += [
+                _Value(f"coalesce(l{output.number}.x{place}, '[]'::json)", name, json=True)
                 for place, name in enumerate(labels(output))
             ]
         elif output.outputs:
             sql = f"l{output.number}.j"
             sql = sql if output.to_one else f"coalesce({sql}, '[]'::json)"
-            values.append(_Value(f"{sql}::jsonb" if node.aggregated else sql, output.label))
+            values.append(_Value(sql, output.label, json=True))
     return values
+
+
+def _is_json(node: Node, name: str) -> bool:
+    return node.relation.columns[name].base == "json"
 
 
 def _listed(node: Node, binder: Binder) -> str:
     return ", ".join(
         one.sql if one.label is None else f"{one.sql} as {quote(one.label)}"
-        for one in _values(node, binder)
+        for one in _shown(node, binder)
     )
 
 
-def _output(output: Output, node: Node, binder: Binder) -> str:
-    value = "*" if output.operand is None else operand(output.operand, node, binder)
+def _shown(node: Node, binder: Binder) -> list[_Value]:
+    """Return the values as the node's rows show them, grouped where something is aggregated."""
+    values = _values(node, binder)
+    return [one._replace(sql=one.grouped()) for one in values] if node.aggregated else values
+
+
+def _output(output: Output, node: Node, binder: Binder) -> _Value:
+    value, json = "true", False
+    if output.operand is not None:
+        value = operand(output.operand, node, binder)
+        json = output.operand.type == "json"
+    elif not node.merges:
+        value = "*"
     if output.cast is not None:
-        value = f"({value})::{output.cast}"
-    if output.aggregate is not None:
-        value = f"{output.aggregate}({value})"
-    if output.aggregate_cast is not None:
-        value = f"({value})::{output.aggregate_cast}"
-    return value
+        value, json = f"({value})::{output.cast}", output.cast == "json"
+    return _Value(value, output.label, output.aggregate, output.aggregate_cast, json)
 
 
 def _link(node: Node) -> list[str]:
@@ -333,7 +374,7 @@ def _one(node: Node, binder: Binder, origin: str) -> str:
 
 def _many(node: Node, binder: Binder, origin: str) -> str:
     if node.spread:
-        values = [one.sql for one in _values(node, binder)]
+        values = [one.sql for one in _shown(node, binder)]
         inner = ", ".join(f"{value} as x{place}" for place, value in enumerate(values))
         outer = "".join(f"json_agg(s.x{place}) as x{place}, " for place in range(len(values)))
         tail = _tail(node, binder, origin)

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from tintype.rest.trouble import RestError
+from tintype.rest.trouble import RestError, nearest, told
 
 Key: TypeAlias = tuple[str, str]
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
@@ -36,7 +36,10 @@ class Junction(msgspec.Struct, frozen=True):
 
 
 class Relationship(msgspec.Struct, frozen=True):
-    """How rows of one relation find those of `target`; `pairs` are (ours, theirs)."""
+    """How rows of one relation find those of `target`; `pairs` are (ours, theirs).
+
+    `holds_key`: ours is the foreign key.
+    """
 
     name: str
     target: Key
@@ -45,6 +48,7 @@ class Relationship(msgspec.Struct, frozen=True):
     one_to_one: bool = False
     junction: Junction | None = None
     function: str | None = None
+    holds_key: bool = False
 
     @property
     def cardinality(self) -> str:
@@ -71,19 +75,23 @@ def find(
     """Return the one relationship that `target` and `hint` mean; raise PGRST200 or PGRST201.
 
     `target` is a relation's, constraint's or own foreign-key column's name; `hint` a constraint's,
-    a column's or a join table's.
+    a column's or a join table's. A function of the target's name overrides what keys say.
     """
+    relationships = list(relationships)
     found = [one for one in relationships if _matches(one, origin, target, hint)]
+    found = [one for one in found if one.function is not None] or found
     if len(found) == 1:
         return found[0]
     if not found:
-        with_hint = f" using the hint '{hint}'" if hint else ""
+        with_hint = f" using the hint '{told(hint)}'" if hint else ""
+        near = nearest(target, sorted({one.target[1] for one in relationships} - {target}))
         raise RestError(
             "PGRST200",
-            f"Could not find a relationship between '{origin[1]}' and '{target}'"
+            f"Could not find a relationship between '{origin[1]}' and '{told(target)}'"
             " in the schema cache",
-            f"Searched for a foreign key relationship between '{origin[1]}' and '{target}'"
+            f"Searched for a foreign key relationship between '{origin[1]}' and '{told(target)}'"
             f"{with_hint} in the schema '{origin[0]}', but no matches were found.",
+            f"Perhaps you meant '{near}' instead of '{target}'." if near else None,
         )
     choices = ", ".join(f"'{target}!{_hint_of(one)}'" for one in found)
     raise RestError(
@@ -139,7 +147,7 @@ def derive(
     names: Mapping[int, Key],
     positions: Mapping[tuple[int, int], str],
     keys: Iterable[Mapping[str, Any]],
-    views: Iterable[View],
+    faces: "Mapping[int, list[Face]]",
 ) -> dict[Key, list[Relationship]]:
     """Return each relation's relationships. `names` and `positions` are the relations' own."""
     keys = list(keys)
@@ -162,7 +170,6 @@ def derive(
         for key in keys
         if key["kind"] == "f" and key["relation"] in names and key["target"] in names
     ]
-    faces = _faces(names, positions, views)
     found: dict[Key, list[Relationship]] = {}
     by_child: dict[int, list[_ForeignKey]] = {}
     for one in foreign:
@@ -178,11 +185,11 @@ def derive(
 
 
 # A relation as seen under a name: which of a table's columns it shows, and as what.
-_Face: TypeAlias = tuple[Key, Mapping[int, str]]
+Face: TypeAlias = tuple[Key, Mapping[int, str]]
 
 
 def _add_direct(
-    found: dict[Key, list[Relationship]], key: _ForeignKey, faces: Mapping[int, list[_Face]]
+    found: dict[Key, list[Relationship]], key: _ForeignKey, faces: Mapping[int, list[Face]]
 ) -> None:
     for child, ours in faces[key.child]:
         for parent, theirs in faces[key.parent]:
@@ -193,7 +200,7 @@ def _add_direct(
             )
             back = tuple((b, a) for a, b in pairs)
             found.setdefault(child, []).append(
-                Relationship(key.name, parent, True, pairs, key.unique)
+                Relationship(key.name, parent, True, pairs, key.unique, holds_key=True)
             )
             found.setdefault(parent, []).append(
                 Relationship(key.name, child, key.unique, back, key.unique)
@@ -205,7 +212,7 @@ def _add_junction(
     table: Key,
     near: _ForeignKey,
     far: _ForeignKey,
-    faces: Mapping[int, list[_Face]],
+    faces: Mapping[int, list[Face]],
     positions: Mapping[tuple[int, int], str],
 ) -> None:
     for here, ours in faces[near.parent]:
@@ -231,16 +238,30 @@ def _add_junction(
             )
 
 
-def _faces(
+def primary_keys(
+    keys: Iterable[Mapping[str, Any]], faces: Mapping[int, list[Face]]
+) -> dict[Key, tuple[str, ...]]:
+    """Return the primary key of each relation, a view's being that of the one it shows whole."""
+    found: dict[Key, list[tuple[str, ...]]] = {}
+    for key in keys:
+        if key["kind"] != "p":
+            continue
+        for name, shown in faces.get(key["relation"], ()):
+            if set(key["columns"]) <= shown.keys():
+                found.setdefault(name, []).append(tuple(shown[one] for one in key["columns"]))
+    return {name: several[0] for name, several in found.items() if len(several) == 1}
+
+
+def faces_of(
     names: Mapping[int, Key],
     positions: Mapping[tuple[int, int], str],
     views: Iterable[View],
-) -> dict[int, list[_Face]]:
+) -> dict[int, list[Face]]:
     """Return for each table the names it is seen under: its own and those of views on it."""
     own: dict[int, dict[int, str]] = {oid: {} for oid in names}
     for (oid, number), name in positions.items():
         own[oid][number] = name
-    faces: dict[int, list[_Face]] = {oid: [(names[oid], own[oid])] for oid in names}
+    faces: dict[int, list[Face]] = {oid: [(names[oid], own[oid])] for oid in names}
     origins = {view.oid: column_origins(view.tree) for view in views}
     for view, columns in origins.items():
         shown: dict[int, dict[int, str]] = {}

@@ -4,22 +4,17 @@ Status, headers and the body as Postgres made it.
 Source: docs.postgrest.org/en/stable/references/api/pagination_count.html and preferences.html.
 """
 
-import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
+from tintype.rest.overrides import Header, headers_of, status_of
 from tintype.rest.plan import Plan, labels
+from tintype.rest.preferences import NONE
 from tintype.rest.request import CONTENT_TYPES, Request
 from tintype.rest.trouble import RestError
-
-Header = tuple[bytes, bytes]
-
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")
-# What the server itself frames an answer with.
-_FRAMING = frozenset(("content-length", "transfer-encoding", "connection"))
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -46,7 +41,8 @@ class Response(msgspec.Struct, frozen=True):
 def check(request: Request, result: Result) -> None:
     """Raise PGRST116 unless one row is what `single()` was promised, PGRST124 past max-affected.
 
-    Called inside the transaction, which the error undoes.
+    PGRST115 when a PUT's row is not the one of its URL. Called inside the transaction, which the
+    error undoes.
     """
     most = request.preferences.affected_max
     affected = result.rows if request.shape.action == "call" else result.affected
@@ -56,6 +52,8 @@ def check(request: Request, result: Result) -> None:
             "Query result exceeds max-affected preference constraint",
             f"The query affects {affected} rows",
         )
+    if request.shape.put and affected != 1:
+        raise RestError("PGRST115", "Payload values do not match URL in primary key column(s)")
     if request.shape.media == "object" and result.rows != 1:
         raise RestError(
             "PGRST116",
@@ -75,14 +73,16 @@ def render(request: Request, plan: Plan, result: Result) -> Response:
     else:
         status = _write_status(request, result)
     headers.append((b"content-range", _content_range(request, result).encode("ascii")))
-    if applied := _applied(request):
+    if applied := _applied(request, plan):
         headers.append((b"preference-applied", applied.encode("ascii")))
     if result.location:
         keys = zip(plan.root.relation.primary_key, result.location, strict=True)
         query = "&".join(f"{quote(name)}=eq.{quote(value)}" for name, value in keys)
         headers.append((b"location", f"/{quote(shape.name)}?{query}".encode("ascii")))
-    headers += _given_headers(result.headers)
-    status = _given_status(result.status) or status
+    if result.headers is not None:
+        headers += _given_headers(result.headers)
+    if result.status is not None:
+        status = _given_status(result.status)
     body = result.body or b""
     if shape.media == "csv" and result.body is not None:
         body = _csv_header(plan) + b"\n" + body
@@ -95,13 +95,30 @@ def render(request: Request, plan: Plan, result: Result) -> Response:
     return Response(status, headers, body)
 
 
+def options(methods: Iterable[str]) -> Response:
+    """Return which methods there are."""
+    headers = [(b"allow", ",".join(methods).encode("ascii")), (b"content-length", b"0")]
+    return Response(200, headers, b"")
+
+
+def document(media: str, body: bytes, *, bodiless: bool) -> Response:
+    """Return a document that is no rows of anything."""
+    headers = [
+        (b"content-type", f"{media}; charset=utf-8".encode("ascii")),
+        (b"content-length", b"%d" % len(body)),
+    ]
+    return Response(200, headers, b"" if bodiless else body)
+
+
 def failure(error: RestError, *, bodiless: bool = False) -> Response:
     """Return the answer for `error`."""
     body = error.body()
+    # A raised error's code is whatever the database says.
+    code = "".join(one for one in error.code if one.isascii() and one.isprintable())
     headers = [
         (b"content-type", b"application/json; charset=utf-8"),
         (b"content-length", b"%d" % len(body)),
-        (b"proxy-status", f"PostgREST; error={error.code}".encode("ascii", "replace")),
+        (b"proxy-status", f"PostgREST; error={code}".encode("ascii")),
         *error.headers,
     ]
     return Response(error.status, headers, b"" if bodiless else body)
@@ -122,9 +139,11 @@ def _range_status(request: Request, result: Result) -> int:
 
 def _write_status(request: Request, result: Result) -> int:
     shape = request.shape
+    if shape.put and shape.returning != "representation":
+        return 204
     if shape.action == "insert":
-        merged = shape.resolution == "merge-duplicates" and result.affected
-        return 200 if merged and result.merged == result.affected else 201
+        merges = shape.resolution == "merge-duplicates"
+        return 200 if merges and result.merged == result.affected else 201
     return 200 if shape.returning == "representation" else 204
 
 
@@ -136,16 +155,18 @@ def _content_range(request: Request, result: Result) -> str:
     return f"{request.offset}-{request.offset + rows - 1}/{total}"
 
 
-def _applied(request: Request) -> str:
+def _applied(request: Request, plan: Plan) -> str:
+    if request.preferences is NONE:
+        return ""
     action = request.shape.action
-    names = ["count", "handling"]
+    names = ["count", "handling", "timezone"]
     if action != "read":
         names.append("max-affected")
     if action in ("insert", "update", "delete"):
         names.append("return")
     if action in ("insert", "update"):
         names.append("missing")
-    if action == "insert":
+    if action == "insert" and plan.conflict and not request.shape.put:
         names.append("resolution")
     return request.preferences.applied(*names)
 
@@ -158,36 +179,22 @@ def _csv_header(plan: Plan) -> bytes:
     return ",".join(cells).encode()
 
 
-def _given_headers(text: str | None) -> list[Header]:
-    """Return the headers that `response.headers` names: a JSON list of objects of one pair."""
-    if text is None:
-        return []
-    try:
-        given = msgspec.json.decode(text, type=list[dict[str, str]])
-    except msgspec.DecodeError:
-        given = None
-    pairs = [] if given is None else [pair for one in given for pair in one.items()]
-    fit = all(
-        _HEADER_NAME.fullmatch(name)
-        and _HEADER_VALUE.fullmatch(value)
-        and name.lower() not in _FRAMING
-        for name, value in pairs
-    )
-    if given is None or not fit:
+def _given_headers(text: str) -> list[Header]:
+    headers = headers_of(text)
+    if headers is None:
         raise RestError(
             "PGRST111",
             "response.headers guc must be a JSON array composed of objects with a"
             " single key and a string value",
         )
-    return [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in pairs]
+    return headers
 
 
-def _given_status(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and 200 <= int(text[:4]) <= 599):
+def _given_status(text: str) -> int:
+    status = status_of(text)
+    if status is None:
         raise RestError("PGRST112", "response.status guc must be a valid status code")
-    return int(text)
+    return status
 
 
 def result_of(row: Any) -> Result:

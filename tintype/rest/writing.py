@@ -6,7 +6,7 @@ The payload is one JSON parameter that Postgres itself reads into rows of the ta
 
 from tintype.rest.catalogue import Column, quote
 from tintype.rest.conditions import Binder, expression
-from tintype.rest.plan import Plan
+from tintype.rest.plan import Plan, Test
 
 MERGED = "tintype.merged"
 # jsonb_build_object takes at most 100 arguments.
@@ -32,14 +32,30 @@ def source(plan: Plan, binder: Binder, returning: list[str]) -> str:
             f" where {_where(plan, binder)} returning {given}"
         )
     if not plan.columns:
-        return f"insert into {table} as r0 default values{_conflict(plan)} returning {given}"
+        rows = f"json_array_elements({binder.slot(shape.payload_slot)}::json)"
+        return (
+            f"insert into {table} as r0 select from {rows} where true{_conflict(plan)}"
+            f" returning {given}"
+        )
     names = ", ".join(quote(one.name) for one in plan.columns)
     values = ", ".join(f"b.{quote(one.name)}" for one in plan.columns)
     return (
         f"insert into {table} as r0 ({names}) select {values} from {_recordset(plan, binder)}"
         # `on conflict` after a join without `where` would read as the join's own.
-        f" where true{_conflict(plan)} returning {given}"
+        f" where {_one(plan, binder) if shape.put else 'true'}{_conflict(plan)} returning {given}"
     )
+
+
+def _one(plan: Plan, binder: Binder) -> str:
+    """Return what makes a PUT write the one row that its URL is of."""
+    tests = [test for test in plan.root.tests if isinstance(test, Test)]
+    matches = " and ".join(
+        f"b.{quote(one.operand.column.name)}"
+        f" = {binder.slot(one.condition.slot)}::{one.operand.type}"
+        for one in tests
+        if one.operand is not None
+    )
+    return f"{matches} limit 1"
 
 
 def _where(plan: Plan, binder: Binder) -> str:

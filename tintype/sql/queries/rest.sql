@@ -1,6 +1,10 @@
 -- name: relations
 select
-  c.oid, n.nspname as schema, c.relname as name, c.relkind::text as kind
+  c.oid,
+  n.nspname as schema,
+  c.relname as name,
+  c.relkind::text as kind,
+  pg_relation_is_updatable(c.oid, true) as updatable
 from pg_class as c
 inner join pg_namespace as n on c.relnamespace = n.oid
 where
@@ -93,6 +97,7 @@ select
   p.proname as name,
   p.provolatile::text as volatility,
   p.proretset as returns_set,
+  p.prorows as rows_expected,
   p.prorettype = 'void'::regtype as returns_void,
   t.typtype::text as return_kind,
   t.typrelid as return_relation,
@@ -135,12 +140,73 @@ where
   and t.typname <> 'cstring'
 order by n.nspname = 'pg_catalog', t.typname;
 
--- name: prepare
+-- name: timezones
+select z.name
+from pg_timezone_names as z;
+
+-- name: schema_comment
+select obj_description(n.oid, 'pg_namespace')
+from pg_namespace as n
+where n.nspname = $1;
+
+-- name: described_columns
+with exposed as (
+  select
+    c.oid,
+    c.relname,
+    c.relkind
+  from pg_class as c
+  inner join pg_namespace as n on c.relnamespace = n.oid
+  where
+    n.nspname = $1
+    and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and not c.relispartition
+)
+
 select
-  set_config('request.method', $1, true),
-  set_config('request.path', $2, true),
-  set_config('request.headers', $3, true),
-  set_config('request.cookies', $4, true),
-  set_config('search_path', $5, true),
-  set_config('statement_timeout', $6, true),
-  set_config('transaction_read_only', $7, true);
+  c.relname as relation,
+  obj_description(c.oid, 'pg_class') as relation_comment,
+  has_any_column_privilege(c.oid, 'select') as selects,
+  has_any_column_privilege(c.oid, 'insert') as inserts,
+  has_any_column_privilege(c.oid, 'update') as updates,
+  has_table_privilege(c.oid, 'delete') as deletes,
+  a.attname as name,
+  col_description(c.oid, a.attnum) as comment,
+  format_type(a.atttypid, -1) as type,
+  t.typcategory::text as category,
+  pg_get_expr(d.adbin, d.adrelid) as default_value,
+  a.attnotnull as not_null,
+  case
+    when a.atttypid in ('varchar'::regtype, 'bpchar'::regtype) and a.atttypmod > 4
+      then a.atttypmod - 4
+  end as length_max,
+  array(
+    select e.enumlabel
+    from pg_enum as e
+    where e.enumtypid = a.atttypid
+    order by e.enumsortorder
+  ) as labels
+from exposed as c
+inner join pg_attribute as a on c.oid = a.attrelid
+inner join pg_type as t on a.atttypid = t.oid
+left join pg_attrdef as d on a.attrelid = d.adrelid and a.attnum = d.adnum
+where
+  a.attnum > 0
+  and not a.attisdropped
+  and (
+    has_table_privilege(c.oid, 'delete')
+    or has_column_privilege(c.oid, a.attnum, 'select, insert, update')
+  )
+order by c.relname, a.attnum;
+
+-- name: described_functions
+select
+  p.oid,
+  obj_description(p.oid, 'pg_proc') as comment
+from pg_proc as p
+inner join pg_namespace as n on p.pronamespace = n.oid
+where
+  n.nspname = $1
+  and p.prokind = 'f'
+  and has_function_privilege(p.oid, 'execute')
+order by p.proname, p.oid;
