@@ -1,6 +1,7 @@
 """One Config in, one running server out."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,6 +21,7 @@ from tintype.errors import OperatorError
 from tintype.functions import Context, Cors, Loader, Rate, Runtime, Submitter
 from tintype.functions.builtin import image_worker
 from tintype.jobs import Waiting
+from tintype.listening import BoundedHttp, Patience, hush_log
 from tintype.workers import Kernel, Worker
 
 POOL_CONNECTIONS_MAX = 16
@@ -84,6 +86,7 @@ def open_keys(config: Config) -> KeySet:
         issuer=f"{config.public_url}/auth/v1",
         jwks_url=config.server.jwks_url,
         outside_issuer=config.server.jwt_issuer,
+        outside_audience=config.server.jwt_audience,
     )
 
 
@@ -135,7 +138,7 @@ async def open_app(config: Config) -> AsyncIterator[ASGIApp]:
         await live.start()
         await context.worker.start(claims=config.worker.inside_serve)
         try:
-            yield Cors(_Doors(runtime, tables, _routes(context, live)))
+            yield Cors(Patience(_Doors(runtime, tables, _routes(context, live))))
         finally:
             await live.close()
             await tables.close()
@@ -149,8 +152,13 @@ async def serve(config: Config, *, ready: Any = None) -> None:
 
     `ready` is called with the URL once requests are answered.
     """
+    hush_log()
     with _listen(config) as listener:
         async with open_app(config) as app:
+            # What is there by now stays. A collection that goes through it again stops every
+            # request and socket meanwhile.
+            gc.collect()
+            gc.freeze()
             await _Server(app, config, ready).serve([listener])
 
 
@@ -174,7 +182,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="uvloop",
-                http="httptools",
+                http=BoundedHttp,
                 ws="websockets-sansio",
                 ws_max_size=realtime.FRAME_BYTES_MAX,
                 ws_per_message_deflate=False,
@@ -215,9 +223,10 @@ class _Doors:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         door = self._routes
         if scope["type"] == "http":
-            if scope["path"].startswith("/functions/v1/"):
+            path = scope["path"]
+            if path.startswith("/functions/v1/") or path == "/functions/v1":
                 door = self._runtime
-            elif scope["path"].startswith("/rest/v1"):
+            elif path.startswith("/rest/v1"):
                 door = self._tables
         await door(scope, receive, send)
 

@@ -56,6 +56,7 @@ class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     public_url: str | None = None
     jwks_url: str | None = None
     jwt_issuer: str | None = None
+    jwt_audience: str | None = None
 
 
 class WorkerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -146,11 +147,15 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def public_url(self) -> str:
-        """The URL that clients see, without a trailing slash."""
-        host = "127.0.0.1" if self.server.host == "0.0.0.0" else self.server.host  # noqa: S104
+        """The URL that clients see, without a trailing slash; an IPv6 host is in brackets."""
+        host = _LOOPBACKS.get(self.server.host, self.server.host)
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
         return (self.server.public_url or f"http://{host}:{self.server.port}").rstrip("/")
 
 
+# What a client on this machine says for "every address".
+_LOOPBACKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 # Environment name → (section, field). The first name that is set wins.
 ENVIRONMENT: dict[str, tuple[str, str]] = {
     "TINTYPE_HOST": ("server", "host"),
@@ -158,6 +163,7 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
     "TINTYPE_PUBLIC_URL": ("server", "public_url"),
     "TINTYPE_JWKS_URL": ("server", "jwks_url"),
     "TINTYPE_JWT_ISSUER": ("server", "jwt_issuer"),
+    "TINTYPE_JWT_AUDIENCE": ("server", "jwt_audience"),
     "TINTYPE_WORKER_CONCURRENCY": ("worker", "concurrency"),
     "TINTYPE_LEASE_SECONDS": ("worker", "lease_seconds"),
     "TINTYPE_DRAIN_SECONDS": ("worker", "drain_seconds"),

@@ -72,6 +72,7 @@ async def test_who_counts(
         ({"Authorization": "Bearer nonsense", "apikey": "SERVICE"}, "token_malformed"),
         ({"Authorization": "Bearer sb_secret_guess"}, "api_key_unknown"),
         ({"Authorization": "Bearer SECRET", "apikey": "sb_secret_guess"}, "api_key_unknown"),
+        ({"Authorization": "Bearer sb_secret_guess", "apikey": "ANON"}, "api_key_unknown"),
         ({"apikey": "guess"}, "token_malformed"),
         ({"apikey": "sb_publishable_guess"}, "api_key_unknown"),
     ],
@@ -83,6 +84,23 @@ async def test_a_bad_credential_is_never_taken_for_none(
         await authenticate(keys, Headers(filled(headers, keys)), {})
     assert caught.value.code == code
     assert caught.value.status == 401
+
+
+async def test_a_header_that_comes_twice_and_differs_is_refused(keys: KeySet) -> None:
+    user, service = f"Bearer {keys.mint(USER)}", f"Bearer {keys.service_role_key}"
+    for name, values in (
+        ("authorization", (user, service)),
+        ("authorization", (service, user)),
+        ("apikey", (keys.anon_key, keys.service_role_key)),
+        ("apikey", (keys.anon_key, "")),
+    ):
+        headers = Headers(raw=[(name.encode(), value.encode()) for value in values])
+        with pytest.raises(Unauthenticated) as caught:
+            await authenticate(keys, headers, {})
+        assert caught.value.code == "credentials_ambiguous"
+    same = Headers(raw=[(b"authorization", user.encode())] * 2)
+    principal = await authenticate(keys, same, {})
+    assert principal is not None and principal.user_id == USER
 
 
 async def ask(keys: KeySet, path: str) -> Any:

@@ -3,16 +3,17 @@
 import asyncio
 import json
 import time
+from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey, OctKey, RSAKey
-from outside_issuer import OUTSIDE, Clock, OutsideIssuer
+from outside_issuer import ISSUER, OUTSIDE, Clock, OutsideIssuer
 
 from tintype import events
-from tintype.auth import KeySet, issuer
+from tintype.auth import KeySet, issuer, open_keys
 from tintype.errors import Unauthenticated
 
 USER = uuid4()
@@ -94,6 +95,38 @@ async def test_a_claim_that_the_issuer_may_not_make_is_refused(
     joined: KeySet, outside: OutsideIssuer, changes: dict[str, Any], code: str
 ) -> None:
     assert await refused(joined, sign(outside.ec, "ES256", kid="ec", **changes)) == code
+
+
+@pytest.mark.parametrize(
+    ("audience", "is_ours"),
+    [
+        ("https://pictures.example/", True),
+        (["https://login.example/userinfo", "https://pictures.example/"], True),
+        ("https://another-app.example/", False),
+        (["https://another-app.example/"], False),
+        ("https://pictures.example/admin", False),
+        ([["https://pictures.example/"]], False),
+        ({"https://pictures.example/": 1}, False),
+        (None, False),
+        (7, False),
+    ],
+)
+async def test_a_token_for_another_app_of_the_same_issuer_is_refused(
+    session_folder: Path, outside: OutsideIssuer, audience: Any, is_ours: bool
+) -> None:
+    keys = open_keys(
+        session_folder / "keys.json",
+        issuer=ISSUER,
+        jwks_url=outside.url,
+        outside_issuer=OUTSIDE,
+        outside_audience="https://pictures.example/",
+    )
+    token = sign(outside.ec, "ES256", kid="ec", aud=audience)
+    if is_ours:
+        assert (await keys.verify_or_refresh(token)).user_id == USER
+    else:
+        assert await refused(keys, token) == "token_audience"
+    assert keys.verify(keys.mint(USER)).user_id == USER
 
 
 async def test_a_key_only_does_its_own_algorithm(joined: KeySet, outside: OutsideIssuer) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from outside_issuer import Clock
 
-from tintype.auth.attempts import Attempts, Limit, address_of
+from tintype.auth.attempts import Attempts
 from tintype.auth.passwords import HASHES_AT_ONCE_MAX, Passwords
 from tintype.errors import TooManyRequests
+from tintype.rate import Limit
 
 
 class Slow:
@@ -88,18 +89,3 @@ def test_remembered_keys_are_bounded_and_the_oldest_goes() -> None:
     with pytest.raises(TooManyRequests):
         attempts.take("h")
     attempts.take("a")
-
-
-@pytest.mark.parametrize(
-    ("host", "key"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::9%eth0", "2001:db8:1:2::/64"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("not:an:address", "not:an:address"),
-    ],
-)
-def test_a_client_is_its_address_or_its_site(host: str, key: str) -> None:
-    assert address_of({"type": "http", "client": (host, 1)}) == key
-    assert address_of({"type": "http"}) == ""

@@ -163,6 +163,11 @@ FORGED: dict[str, tuple[Forge, str]] = {
         lambda keys: legacy(keys, claims(nbf=time.time() + 40)),
         "token_not_yet_valid",
     ),
+    "issued later": (
+        lambda keys: legacy(keys, claims(iat=time.time() + 40)),
+        "token_not_yet_valid",
+    ),
+    "iat a text": (lambda keys: legacy(keys, claims(iat="now")), "token_malformed"),
     "no exp": (lambda keys: legacy(keys, claims(exp=None)), "token_malformed"),
     "exp a text": (lambda keys: legacy(keys, claims(exp="9999999999")), "token_malformed"),
     "exp true": (lambda keys: legacy(keys, claims(exp=True)), "token_malformed"),
@@ -265,6 +270,8 @@ def test_a_token_without_a_role_is_anon(keys: KeySet) -> None:
 def test_clocks_may_be_thirty_seconds_apart(keys: KeySet) -> None:
     assert keys.verify(keys.mint(USER, seconds=-20)).user_id == USER
     assert keys.verify(legacy(keys, claims(nbf=time.time() + 20))).user_id == USER
+    assert keys.verify(legacy(keys, claims(iat=time.time() + 20))).user_id == USER
+    assert keys.verify(legacy(keys, claims(iat=None))).user_id == USER
     assert verify.LEEWAY_SECONDS <= 30
 
 

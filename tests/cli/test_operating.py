@@ -1,6 +1,7 @@
 """Can an operator see and mend everything from a terminal?"""
 
 import base64
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import msgspec
@@ -118,6 +119,45 @@ def test_the_doctor_says_what_is_well_and_what_mends_the_rest(shell: Shell) -> N
     assert (levels["keys"], levels["database"]) == ("error", "ok")
     away = shell.run("doctor", code=1, DATABASE_URL="postgresql://me@127.0.0.1:1/x")
     assert "bad  database: The database at 127.0.0.1:1/x does not answer" in away.out
+
+
+async def test_the_doctor_says_what_realtime_reads_and_what_would_fill_the_disk(
+    shell: Shell,
+) -> None:
+    shell.serve()
+    url = shell.run("status").values()["DB_URL"]
+    assert "ok   changes: read from the write-ahead log" in shell.run("doctor").out
+    assert "replication slots" not in shell.run("doctor").out
+    admin = await asyncpg.connect(url)
+    await admin.execute("alter system set max_slot_wal_keep_size = -1")
+    await admin.execute("select pg_reload_conf()")
+    while await admin.fetchval("show max_slot_wal_keep_size") != "-1":
+        await admin.execute("select pg_sleep(0.01)")
+    told = shell.run("doctor")
+    assert "warn replication slots: max_slot_wal_keep_size is -1" in told.out
+    assert "alter system set max_slot_wal_keep_size" in told.out
+    await admin.execute(
+        "create role app login password 'app' noreplication in role postgres, service_role"
+    )
+    await admin.close()
+    parts = urlsplit(url)
+    as_app = urlunsplit(parts._replace(netloc=f"app:app@{parts.netloc.rpartition('@')[2]}"))
+    told = shell.run("doctor", "--json", DATABASE_URL=as_app)
+    limited = {one["name"]: one for one in told.json()}
+    assert limited["changes"]["level"] == "warning"
+    assert limited["changes"]["hint"] == "alter role app replication;"
+    assert "replication slots" not in limited
+
+
+def test_the_functions_are_described_without_a_server(shell: Shell) -> None:
+    named = "from tintype.functions import Reply\nasync def serve(invocation):\n    return {}\n"
+    shell.write("supabase/functions/hello/index.py", named)
+    told = shell.run("openapi").json()
+    assert told["openapi"].startswith("3.1")
+    assert {"/hello", "/generate-image", "/cancel-job"} <= told["paths"].keys()
+    served = shell.serve()
+    answer = shell.paste(f"curl -sf {served.url}/functions/v1/openapi.json").json()
+    assert answer["paths"] == shell.run("openapi").json()["paths"]
 
 
 async def test_a_balance_that_somebody_changed_is_found(shell: Shell) -> None:

@@ -29,7 +29,7 @@ RELATIONS = {
     "auth.refresh_tokens": NOBODY,
     "auth.refresh_tokens_id_seq": NOBODY,
     "auth.sessions": NOBODY,
-    "auth.users": {SERVICE: WRITE},
+    "auth.users": NOBODY,
     "public.credit_accounts": OWN_ROWS,
     "public.credit_entries": OWN_ROWS,
     "public.credit_entries_id_seq": NOBODY,
@@ -41,11 +41,14 @@ RELATIONS = {
     "public.projects": {USERS: WRITE, SERVICE: WRITE},
     "public.templates": {USERS: WRITE, SERVICE: WRITE},
     "public.videos": OWN_ROWS,
+    "realtime.messages": dict.fromkeys(APPS, frozenset({"SELECT", "INSERT"})),
     "storage.buckets": dict.fromkeys(APPS, WRITE),
     "storage.objects": dict.fromkeys(APPS, WRITE),
     "tintype.answers": NOBODY,
     "tintype.captures": {SERVICE: WRITE},
     "tintype.change_seq": NOBODY,
+    "tintype.changes": {SERVICE: frozenset({"SELECT", "DELETE"})},
+    "tintype.changes_id_seq": NOBODY,
     "tintype.delayed": {SERVICE: READ},
     "tintype.leases": {SERVICE: READ},
     "tintype.leftovers": {SERVICE: WRITE - {"INSERT"}},
@@ -66,6 +69,9 @@ FUNCTIONS = {
     "auth.uid": frozenset({PUBLIC}),
     "public.claim_next_job": KERNEL_ONLY,
     "public.complete_job_with_result": KERNEL_ONLY,
+    "realtime.broadcast_changes": frozenset(APPS),
+    "realtime.send": frozenset(APPS),
+    "realtime.topic": frozenset(APPS),
     "storage.extension": frozenset(APPS),
     "storage.filename": frozenset(APPS),
     "storage.foldername": frozenset(APPS),
@@ -90,6 +96,7 @@ FUNCTIONS = {
     "tintype.fail": INTERNAL,
     "tintype.find_credentials": KERNEL_ONLY,
     "tintype.find_session": KERNEL_ONLY,
+    "tintype.find_user_id": KERNEL_ONLY,
     "tintype.forget_tokens": INTERNAL,
     "tintype.forget_upload": KERNEL_ONLY,
     "tintype.grant_credits": KERNEL_ONLY,
@@ -99,11 +106,15 @@ FUNCTIONS = {
     "tintype.merge_metadata": INTERNAL,
     "tintype.name_identity": INTERNAL,
     "tintype.name_provider": INTERNAL,
+    "tintype.note_change": INTERNAL,
+    "tintype.note_table": KERNEL_ONLY,
+    "tintype.noted_tables": KERNEL_ONLY,
     "tintype.open_account": KERNEL_ONLY,
     "tintype.open_session": KERNEL_ONLY,
     "tintype.page_users": KERNEL_ONLY,
     "tintype.promote": INTERNAL,
     "tintype.prune": KERNEL_ONLY,
+    "tintype.prune_messages": KERNEL_ONLY,
     "tintype.read_user": KERNEL_ONLY,
     "tintype.record_object": KERNEL_ONLY,
     "tintype.release": INTERNAL,
@@ -125,15 +136,21 @@ FUNCTIONS = {
     "tintype.settle_fail": KERNEL_ONLY,
     "tintype.settle_rescue": KERNEL_ONLY,
     "tintype.shape_rows": KERNEL_ONLY,
+    "tintype.stop_notes": KERNEL_ONLY,
     "tintype.stored_answer": KERNEL_ONLY,
     "tintype.submit": KERNEL_ONLY,
     "tintype.take": INTERNAL,
+    "tintype.upload_offset": KERNEL_ONLY,
+    "tintype.topic_rights": KERNEL_ONLY,
+    "tintype.visible_of": KERNEL_ONLY,
     "tintype.visible_rows": KERNEL_ONLY,
+    "tintype.visible_statement": KERNEL_ONLY,
     "tintype.without": INTERNAL,
 }
 SCHEMAS = {
     "auth": frozenset(APPS),
     "public": frozenset({*APPS, PUBLIC}),
+    "realtime": frozenset(APPS),
     "storage": frozenset(APPS),
     "tintype": KERNEL_ONLY,
 }
@@ -332,13 +349,14 @@ async def rows_of_two(admin: "Admin[Row]", pool: database.Pool) -> "Admin[Row]":
                 user,
             )
         await admin.execute("insert into auth.users (id) values ($1)", user)
+        await admin.execute("select realtime.send('{}', 'e', $1::uuid::text)", user)
     return admin
 
 
 async def test_a_user_reads_own_rows_and_nobody_elses(rows_of_two: "Admin[Row]") -> None:
     readable = {
         name for name, roles in RELATIONS.items() if roles.get(USERS, frozenset()) >= READ
-    } - {"storage.buckets"}
+    } - {"realtime.messages", "storage.buckets"}
     assert readable == OWNED.keys()
     for name, column in OWNED.items():
         assert await rows_of_two.fetchval(f"select count(distinct {column}) from {name}") == 2
@@ -420,7 +438,7 @@ async def test_not_even_the_kernels_role_changes_jobs_or_credits_without_a_verb(
 async def test_anonymous_callers_read_nothing(rows_of_two: "Admin[Row]") -> None:
     async with acting(rows_of_two, ANON) as anon:
         for name in RELATIONS:
-            if name.startswith("storage."):
+            if name.startswith(("realtime.", "storage.")):
                 assert await anon.fetchval(f"select count(*) from {name}") == 0, name
             elif not name.endswith("_seq"):
                 assert await refusal(anon, f"select * from {name}") == "42501", name

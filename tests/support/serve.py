@@ -9,6 +9,9 @@ import uvicorn
 from anyio.from_thread import start_blocking_portal
 from starlette.types import ASGIApp
 
+from tintype.listening import BoundedHttp
+from tintype.realtime import FRAME_BYTES_MAX
+
 SHUTDOWN_SECONDS = 2
 
 
@@ -20,7 +23,10 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedHttp,
+        ws="websockets-sansio",
+        ws_max_size=FRAME_BYTES_MAX,
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
     )
@@ -28,6 +34,8 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     listener = socket.create_server(("127.0.0.1", 0))
+    # asyncio does it for sockets that know their protocol only; an answer would wait 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     await server.startup(sockets=[listener])
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

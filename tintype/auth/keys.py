@@ -43,15 +43,20 @@ def open_keys(
     issuer: str,
     jwks_url: str | None = None,
     outside_issuer: str | None = None,
+    outside_audience: str | None = None,
 ) -> "KeySet":
     """Return the key set kept in the file `path`, which is made at first use. Blocking.
 
     `issuer` is the `iss` of the tokens minted here. `jwks_url` adds the public keys of another
-    issuer; with `outside_issuer` its tokens must carry exactly that `iss`. Raises
-    `OperatorError` `keys_damaged` or `keys_unreadable`.
+    issuer; with `outside_issuer` its tokens must carry exactly that `iss`, with
+    `outside_audience` name that `aud`. Raises `OperatorError` `keys_damaged` or `keys_unreadable`.
     """
     return KeySet(
-        open_key_file(path), issuer=issuer, jwks_url=jwks_url, outside_issuer=outside_issuer
+        open_key_file(path),
+        issuer=issuer,
+        jwks_url=jwks_url,
+        outside_issuer=outside_issuer,
+        outside_audience=outside_audience,
     )
 
 
@@ -65,6 +70,7 @@ class KeySet:
         issuer: str,
         jwks_url: str | None = None,
         outside_issuer: str | None = None,
+        outside_audience: str | None = None,
     ) -> None:
         self.issuer = issuer
         self.anon_key = file.anon_key
@@ -77,6 +83,7 @@ class KeySet:
             file.jwt_secret.encode(), b"tintype refresh token", "sha256"
         )
         self.outside_issuer = outside_issuer
+        self.outside_audience = outside_audience
         self._outside = Issuer(jwks_url) if jwks_url else None
         self._signing_key = signing_key(file)
         self._own = (
@@ -151,7 +158,12 @@ class KeySet:
         parts = take_apart(token)
         key = self._key_for(parts)
         claims = read_claims(check_signature(parts, key), now=now)
-        principal = principal_of(claims, outside=key.outside, issuer=self.outside_issuer)
+        principal = principal_of(
+            claims,
+            outside=key.outside,
+            issuer=self.outside_issuer,
+            audience=self.outside_audience,
+        )
         self._remembered[digest] = (claims["exp"] + LEEWAY_SECONDS, principal)
         while len(self._remembered) > REMEMBERED_MAX:
             self._remembered.popitem(last=False)

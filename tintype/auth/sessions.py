@@ -172,6 +172,6 @@ def _refused(outcome: str) -> RequestError:
         "not_found": ("refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found"),
         "reused": ("refresh_token_already_used", "Invalid Refresh Token: Already Used"),
         "expired": ("session_expired", "Invalid Refresh Token: Session Expired"),
-        "banned": ("user_banned", "User is banned"),
+        "banned": ("user_banned", "Invalid Refresh Token: User Banned"),
     }[outcome]
     return InvalidRequest(code, message)

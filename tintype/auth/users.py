@@ -1,10 +1,12 @@
 """Which users are there?
 
-Rows of `auth.users`, in Supabase's shape. The connection acts as the kernel, never as a caller.
+Rows of `auth.users`, in Supabase's shape. The connection acts as the kernel, never as a caller; on
+a Supabase project not even that may read the table, so the SQL functions do.
 """
 
 import re
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
@@ -25,7 +27,7 @@ class User(msgspec.Struct, frozen=True):
     email: str | None
     is_anonymous: bool
     created_at: datetime
-    last_sign_in_at: datetime | None
+    last_sign_in_at: datetime | None = None
 
 
 async def create_user(connection: Connection, email: str, *, user_id: UUID | None = None) -> UUID:
@@ -59,14 +61,23 @@ def is_email(text: str) -> bool:
 
 async def find_user(connection: Connection, who: str | UUID) -> User | None:
     """Return the user with this e-mail (in any case) or id, or None."""
-    name = "find_user_by_id" if isinstance(who, UUID) else "find_user_by_email"
-    row = await connection.fetchrow(named_queries("auth")[name], who)
-    return None if row is None else User(**row)
+    known = named_queries("auth")
+    user_id = (
+        who
+        if isinstance(who, UUID)
+        else await connection.fetchval(known["find_user_id"], who.lower())
+    )
+    found = await connection.fetchval(known["read_user"], user_id)
+    return None if found is None else _user(found)
 
 
 async def list_users(connection: Connection, *, limit: int = 50, offset: int = 0) -> list[User]:
     """Return a page of users, newest first; `limit` is at most `USERS_PER_PAGE_MAX`."""
     if not 1 <= limit <= USERS_PER_PAGE_MAX or offset < 0:
         raise InvalidRequest("page_invalid", f"A page has 1 to {USERS_PER_PAGE_MAX} users.")
-    rows = await connection.fetch(named_queries("auth")["list_users"], limit, offset)
-    return [User(**row) for row in rows]
+    page = await connection.fetchval(named_queries("auth")["page_users"], limit, offset)
+    return [_user(found) for found in page["users"]]
+
+
+def _user(document: dict[str, Any]) -> User:
+    return msgspec.convert(document | {"email": document["email"] or None}, User)

@@ -111,36 +111,48 @@ def read_claims(payload: bytes, *, now: float) -> dict[str, Any]:
     """Return the claims if they are valid at `now` (unix seconds), give or take the leeway.
 
     Raises `Unauthenticated`: `token_malformed`, `token_expired`, `token_not_yet_valid`. A token
-    without `exp` would hold for ever and is malformed.
+    without `exp` would hold for ever and is malformed. One that was issued later than now, by a
+    clock that is wrong or by somebody who saves it up, is not valid yet, as at PostgREST.
     """
     try:
         claims = msgspec.json.decode(payload, type=dict[str, Any])
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise _malformed() from error
     expires, begins = claims.get("exp"), claims.get("nbf", 0)
-    if not _is_number(expires) or not _is_number(begins):
+    issued = claims.get("iat", 0)
+    if not _is_number(expires) or not _is_number(begins) or not _is_number(issued):
         raise _malformed()
     if now >= expires + LEEWAY_SECONDS:
         raise Unauthenticated(
             "token_expired", "The access token has expired.", hint="Sign in again or refresh it."
         )
-    if now < begins - LEEWAY_SECONDS:
+    if now < max(begins, issued) - LEEWAY_SECONDS:
         raise Unauthenticated("token_not_yet_valid", "The access token is not valid yet.")
     return claims
 
 
-def principal_of(claims: dict[str, Any], *, outside: bool, issuer: str | None = None) -> Principal:
+def principal_of(
+    claims: dict[str, Any],
+    *,
+    outside: bool,
+    issuer: str | None = None,
+    audience: str | None = None,
+) -> Principal:
     """Return the caller that verified claims name.
 
     A token without `role` is `anon`. A user's `sub` is a uuid; where an outside issuer names its
     users otherwise, the uuid is `uuid5(NAMESPACE_URL, "<iss>#<sub>")`, the same for ever, and the
     issuer's own word stays in the claim `external_sub`. An outside issuer names users only: the
-    service role is for the keys of this server. With `issuer`, an outside `iss` must equal it.
+    service role is for the keys of this server. With `issuer`, an outside `iss` must equal it;
+    with `audience`, an outside `aud` must be it or name it, for an issuer that signs for many apps
+    with the same keys.
 
-    Raises `Unauthenticated`: `token_issuer`, `token_role`, `token_subject`.
+    Raises `Unauthenticated`: `token_issuer`, `token_audience`, `token_role`, `token_subject`.
     """
     if outside and issuer is not None and claims.get("iss") != issuer:
         raise Unauthenticated("token_issuer", "The token comes from another issuer.")
+    if outside and audience is not None and not _names(claims.get("aud"), audience):
+        raise Unauthenticated("token_audience", "The token was made for another application.")
     role = claims.get("role", "anon")
     if role not in CALLER_ROLES or (outside and role == "service_role"):
         raise Unauthenticated("token_role", "The token's role is not one that this server grants.")
@@ -200,6 +212,10 @@ def _algorithms_of(key: Key) -> frozenset[str]:
     if isinstance(key, OKPKey) and key.curve_name == "Ed25519":
         return frozenset(("EdDSA", "Ed25519"))
     return frozenset()
+
+
+def _names(audiences: Any, wanted: str) -> bool:
+    return wanted in audiences if isinstance(audiences, list) else audiences == wanted
 
 
 def _uuid(value: Any) -> UUID | None:

@@ -27,6 +27,7 @@ COMMANDS = {
     "ledger": ("operate:ledger", "Prove that the money adds up."),
     "migrate": ("operate:migrate", "Bring the database to this version's shape."),
     "keys": ("operate:keys", "Print the API keys of a data folder."),
+    "openapi": ("operate:openapi", "Print the OpenAPI document of this project's functions."),
     "doctor": ("doctor:doctor", "Check the machine, the database, the providers and the queues."),
 }
 HELP = """The backend for apps that make images and video and train identity models.

@@ -3,8 +3,9 @@
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from cyclopts import Parameter
@@ -118,7 +119,7 @@ def _models(config: Config) -> list[Check]:
 
 async def _database(pool: Pool) -> list[Check]:
     row = await pool.fetchrow(named_queries("doctor")["server"])
-    checks = [Check("database", "ok", f"Postgres {row['version']}, wal_level {row['wal_level']}")]
+    checks = [Check("database", "ok", f"Postgres {row['version']}"), *_capture(row)]
     lost = await pool.fetchval(named_queries("doctor")["lost"])
     checks.append(
         Check("jobs", "error" if lost else "ok", f"{lost} wait for work and are in no queue")
@@ -134,6 +135,28 @@ async def _database(pool: Pool) -> list[Check]:
                 "warning",
                 f"{pause.cause}, {pause.seconds:.0f} s more: {pause.detail}",
                 "Mend it, then `tintype doctor --resume`.",
+            )
+        )
+    return checks
+
+
+def _capture(row: Mapping[str, Any]) -> list[Check]:
+    """Look at what realtime reads changes from; without the log it is what triggers note down."""
+    if row["wal_level"] != "logical":
+        detail = f"wal_level is {row['wal_level']}: realtime goes by triggers, later and dearer"
+        hint = "alter system set wal_level = 'logical'; then restart Postgres."
+        return [Check("changes", "warning", detail, hint)]
+    if not row["may_replicate"]:
+        detail = f"the role {row['login_role']} may not replicate: realtime goes by triggers"
+        return [Check("changes", "warning", detail, f"alter role {row['login_role']} replication;")]
+    checks = [Check("changes", "ok", "read from the write-ahead log")]
+    if row["slot_keep"] == "-1":
+        checks.append(
+            Check(
+                "replication slots",
+                "warning",
+                "max_slot_wal_keep_size is -1: a slot that nobody reads keeps the log for ever",
+                "alter system set max_slot_wal_keep_size = '1GB'; select pg_reload_conf();",
             )
         )
     return checks

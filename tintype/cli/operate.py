@@ -1,4 +1,4 @@
-"""Commands of an operator: migrate, keys, ledger."""
+"""Commands of an operator: migrate, keys, openapi, ledger."""
 
 from typing import Any
 
@@ -50,6 +50,18 @@ def keys(*, data: Data = None, output: Output = "env") -> None:
     from tintype.cli.serving import key_values
 
     print_values(key_values(configured(data)), output)
+
+
+def openapi(*, data: Data = None) -> None:
+    """Print the OpenAPI document of this project's functions.
+
+    It is version 3.1, as the server serves it, and made from the files of the current folder; no
+    server needs to run. A function that does not load is left out.
+    """
+    from tintype.functions import Loader, openapi_document
+
+    chosen = configured(data)
+    print_json(openapi_document(run(Loader(chosen.project, chosen.functions).load_all())))
 
 
 @ledger.command

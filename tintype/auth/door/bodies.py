@@ -69,6 +69,12 @@ class Deletion(msgspec.Struct, frozen=True):
     should_soft_delete: bool = False
 
 
+class Enrollment(msgspec.Struct, frozen=True):
+    """`POST /factors`."""
+
+    factor_type: str | None = None
+
+
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 

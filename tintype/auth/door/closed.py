@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tintype.auth.door.bodies import Enrollment, read
 from tintype.errors import Forbidden, InvalidRequest, NotFound, RequestError, Unprocessable
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -41,6 +42,11 @@ NO_MAIL = "Mail is not enabled: this server sends none."
 NO_OAUTH = "Unsupported provider: provider is not enabled"
 NO_LINKING = "Manual linking is disabled"
 NO_FACTORS = "MFA enroll is disabled"
+FACTORS = {
+    "totp": "mfa_totp_enroll_not_enabled",
+    "phone": "mfa_phone_enroll_not_enabled",
+    "webauthn": "mfa_webauthn_enroll_not_enabled",
+}
 NO_FACTOR = "Factor not found"
 
 
@@ -67,6 +73,11 @@ def _saying(kind: type[RequestError], code: str, message: str) -> Handler:
     return say
 
 
+async def _no_factors(request: Request) -> Response:
+    wanted = (await read(request, Enrollment, may_be_empty=True)).factor_type
+    raise Unprocessable(FACTORS.get(wanted or "", FACTORS["totp"]), NO_FACTORS)
+
+
 unknown = _saying(NotFound, "not_found", "There is nothing here under this path and method.")
 _no_mail = _saying(Unprocessable, "email_provider_disabled", NO_MAIL)
 _no_otp = _saying(
@@ -74,7 +85,6 @@ _no_otp = _saying(
 )
 _no_oauth = _saying(InvalidRequest, "validation_failed", NO_OAUTH)
 _no_linking = _saying(NotFound, "manual_linking_disabled", NO_LINKING)
-_no_factors = _saying(Unprocessable, "mfa_totp_enroll_not_enabled", NO_FACTORS)
 _no_factor = _saying(NotFound, "mfa_factor_not_found", NO_FACTOR)
 _no_saml = _saying(NotFound, "saml_provider_disabled", "SAML 2.0 is disabled")
 _no_server = _saying(NotFound, "feature_disabled", "The OAuth server is not enabled")

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from tintype import __version__, events
 from tintype.auth.accounts import Accounts, require_email
-from tintype.auth.attempts import Attempts, Limit, address_of
+from tintype.auth.attempts import Attempts
 from tintype.auth.door import admin, closed
 from tintype.auth.door.bodies import OwnChanges, PasswordGrant, RefreshGrant, SignUp, read
 from tintype.auth.door.gate import caller_of, check_key, require_admin, user_of
@@ -30,6 +30,7 @@ from tintype.auth.sessions import (
 from tintype.auth.settings import FIVE_MINUTES_SECONDS, HOUR_SECONDS, Settings
 from tintype.database import Pool, is_passing
 from tintype.errors import InvalidRequest, RequestError, TooManyRequests, Unavailable, Unprocessable
+from tintype.rate import Limit, address_of
 
 # As long as supabase-js keeps the set.
 JWKS_SECONDS = 600

@@ -49,6 +49,10 @@ public.jobs, public.generations, public.credit_accounts, public.credit_entries, 
 public.templates, public.images, public.photos, public.videos, public.generation_jobs
 from public, anon, authenticated, service_role;
 
+-- A Supabase project grants new sequences to everybody by default.
+revoke all on sequence public.credit_entries_id_seq
+from public, anon, authenticated, service_role;
+
 grant select on
 public.jobs, public.generations, public.credit_accounts, public.credit_entries,
 public.images, public.photos, public.videos, public.generation_jobs
@@ -91,17 +95,3 @@ revoke all on function public.complete_job_with_result(uuid, text[], integer)
 from public, anon, authenticated, service_role;
 grant execute on function public.claim_next_job(text) to service_role;
 grant execute on function public.complete_job_with_result(uuid, text[], integer) to service_role;
-
--- The kernel reads users for the command line; nobody else sees them. On a Supabase project the
--- table is another owner's, who has done the same.
-do $$
-begin
-  if pg_has_role(
-    (select c.relowner from pg_class as c where c.oid = 'auth.users'::regclass), 'usage'
-  ) then
-    alter table auth.users enable row level security;
-    revoke all on auth.users from public, anon, authenticated;
-    grant select, insert, update, delete on auth.users to service_role;
-  end if;
-end
-$$;

@@ -6,7 +6,13 @@ declare
   v_table text;
 begin
   foreach v_table in array
-    array['auth.identities', 'auth.sessions', 'auth.refresh_tokens', 'auth.mfa_amr_claims']
+    array[
+      'auth.users',
+      'auth.identities',
+      'auth.sessions',
+      'auth.refresh_tokens',
+      'auth.mfa_amr_claims'
+    ]
   loop
     if pg_has_role((select relowner from pg_class where oid = v_table::regclass), 'usage') then
       execute format('alter table %s enable row level security', v_table);
@@ -22,6 +28,7 @@ $$;
 grant execute on function
 tintype.add_user(uuid, text, text, boolean, text, timestamptz, jsonb, jsonb),
 tintype.find_credentials(text, uuid),
+tintype.find_user_id(text),
 tintype.open_session(uuid, text, text, text, text, text, text, integer, integer),
 tintype.rotate_session(text, text, integer, integer),
 tintype.find_session(uuid, uuid),

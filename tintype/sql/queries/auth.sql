@@ -28,22 +28,5 @@ select tintype.read_user($1);
 -- name: page_users
 select tintype.page_users($1, $2);
 
--- name: find_user_by_email
-select
-  u.id, u.email, u.is_anonymous, u.created_at, u.last_sign_in_at
-from auth.users as u
-where lower(u.email) = lower($1) and u.deleted_at is null;
-
--- name: find_user_by_id
-select
-  u.id, u.email, u.is_anonymous, u.created_at, u.last_sign_in_at
-from auth.users as u
-where u.id = $1 and u.deleted_at is null;
-
--- name: list_users
-select
-  u.id, u.email, u.is_anonymous, u.created_at, u.last_sign_in_at
-from auth.users as u
-where u.deleted_at is null
-order by u.created_at desc, u.id desc
-limit $1 offset $2;
+-- name: find_user_id
+select tintype.find_user_id($1);

@@ -146,6 +146,16 @@ begin
 end
 $$;
 
+-- The id of the user who signs in with this address, or null. Locks nothing.
+create or replace function tintype.find_user_id(p_email text) returns uuid
+language sql stable security definer
+set search_path = ''
+as $$
+  select u.id
+  from auth.users as u
+  where u.email = p_email and u.is_sso_user = false and u.deleted_at is null
+$$;
+
 -- What a password is checked against, by address or else by id. Locks nothing.
 create or replace function tintype.find_credentials(p_email text, p_user_id uuid)
 returns table (user_id uuid, password_hash text, is_confirmed boolean, is_banned boolean)
@@ -153,14 +163,9 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 declare
-  v_user_id uuid := p_user_id;
-begin
   -- By id in a step of its own: an `or` of the two would keep the address from its index.
-  if p_email is not null then
-    select u.id into v_user_id
-    from auth.users as u
-    where u.email = p_email and u.is_sso_user = false and u.deleted_at is null;
-  end if;
+  v_user_id uuid := case when p_email is null then p_user_id else tintype.find_user_id(p_email) end;
+begin
   return query
   select
     u.id,
@@ -460,8 +465,7 @@ begin
     updated_at = v_now
   where u.id = p_user_id;
   if p_changes ? 'password_hash' then
-    delete from auth.sessions as s
-    where s.user_id = p_user_id and s.id is distinct from p_session_id;
+    perform tintype.revoke_sessions(p_user_id, 'others', p_session_id);
   end if;
   return jsonb_build_object('outcome', 'changed', 'user', tintype.read_user(p_user_id));
 exception
@@ -531,7 +535,7 @@ begin
     return false;
   end if;
   delete from auth.identities as i where i.user_id = p_user_id;
-  delete from auth.sessions as s where s.user_id = p_user_id;
+  perform tintype.revoke_sessions(p_user_id, 'global', null);
   return true;
 end
 $$;
