@@ -13,7 +13,20 @@ from pathlib import Path
 
 import uvloop
 
-from bench import backlog, enqueue, http, limit, machine, postgres, report, settle
+from bench import (
+    backlog,
+    capture,
+    enqueue,
+    http,
+    limit,
+    machine,
+    postgres,
+    realtime,
+    report,
+    rest,
+    settle,
+    storage,
+)
 from bench.process import ROOT, MeasurementFailed
 from bench.rounds import Run
 from bench.sizes import FULL, SMOKE, Sizes
@@ -24,6 +37,10 @@ SECTIONS: dict[str, Callable[[Run], Awaitable[None]]] = {
     "enqueue": enqueue.measure,
     "backlog": backlog.measure,
     "http": http.measure,
+    "realtime": realtime.measure,
+    "capture": capture.measure,
+    "rest": rest.measure,
+    "storage": storage.measure,
 }
 NEEDS_PEERS = {"settle", "enqueue"}
 
@@ -62,13 +79,14 @@ async def _measure(sections: Sequence[str], sizes: Sizes, out: Path) -> bool:
             run = Run(server, sizes, folder)
             for name in sections:
                 print(f"{name} …", file=sys.stderr, flush=True)
+                run.figures.section = name
                 await SECTIONS[name](run)
             facts["load_average_after"] = os.getloadavg()[0]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     seconds = time.perf_counter() - began
-    report.write(out, run.figures, sizes=sizes, machine=facts, seconds=seconds)
-    report.show(run.figures, facts)
+    report.write(out, run, machine=facts, seconds=seconds)
+    report.show(run, facts)
     print(f"{seconds:.0f} s; written to {out}")
     return all(report.goals_met(run.figures).values())
 
@@ -76,7 +94,7 @@ async def _measure(sections: Sequence[str], sizes: Sizes, out: Path) -> bool:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
-        description="Measure Tintype beside procrastinate, pgqueuer and pgbench on one Postgres.",
+        description="Measure Tintype beside its peers, in the same run on the same machine.",
         epilog="The server is an embedded, durable Postgres, or the one DATABASE_URL names."
         " Databases are made for the run and dropped. See bench/README.md for the method.",
     )

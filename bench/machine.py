@@ -13,6 +13,8 @@ PACKAGES = (
     "asyncpg",
     "uvicorn",
     "starlette",
+    "websockets",
+    "obstore",
     "msgspec",
     "uvloop",
     "httptools",

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +16,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
+HOST = "127.0.0.1"
 SECONDS_MAX = 600
+END_SECONDS_MAX = 30
+LISTEN_SECONDS_MAX = 20
+POLL_SECONDS = 0.02
 
 
 class MeasurementFailed(Exception):
@@ -37,7 +42,8 @@ async def running(
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
             try:
-                await asyncio.wait_for(process.wait(), 30)
+                async with asyncio.timeout(END_SECONDS_MAX):
+                    await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()
@@ -54,11 +60,60 @@ async def ask(module: str, spec: Mapping[str, Any]) -> Any:
         sys.executable, "-m", module, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe
     ) as process:
         try:
-            out, err = await asyncio.wait_for(
-                process.communicate(json.dumps(spec).encode()), SECONDS_MAX
-            )
+            async with asyncio.timeout(SECONDS_MAX):
+                out, err = await process.communicate(json.dumps(spec).encode())
         except TimeoutError:
             raise MeasurementFailed(f"{module} took longer than {SECONDS_MAX} s") from None
     if process.returncode != 0:
         raise MeasurementFailed(f"{module} failed:\n{err.decode(errors='replace')[-3000:]}")
     return json.loads(out)
+
+
+class Talker:
+    """A process that answers line by line, each JSON."""
+
+    def __init__(self, process: asyncio.subprocess.Process, module: str) -> None:
+        self._process = process
+        self._module = module
+
+    async def ask(self, question: Mapping[str, Any]) -> Any:
+        """Say a line and return the answer to it; raise `MeasurementFailed` when there is none."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        line = b""
+        with contextlib.suppress(ConnectionError):
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            async with asyncio.timeout(SECONDS_MAX):
+                line = await self._process.stdout.readline()
+        if not line:
+            raise MeasurementFailed(f"{self._module} ended; what it said stands above")
+        return json.loads(line)
+
+
+@contextlib.asynccontextmanager
+async def talking(module: str) -> AsyncIterator[Talker]:
+    """Yield `python -m module`, which answers a line with a line; it is gone afterwards."""
+    pipe = asyncio.subprocess.PIPE
+    async with running(sys.executable, "-m", module, cwd=ROOT, stdin=pipe, stdout=pipe) as process:
+        yield Talker(process, module)
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+async def until_it_listens(process: asyncio.subprocess.Process, port: int) -> None:
+    """Wait until `process` listens at `port`; raise `MeasurementFailed` when it does not."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LISTEN_SECONDS_MAX):
+            while process.returncode is None:
+                try:
+                    _, writer = await asyncio.open_connection(HOST, port)
+                except OSError:
+                    await asyncio.sleep(POLL_SECONDS)
+                else:
+                    writer.close()
+                    return
+    raise MeasurementFailed(f"nobody listens on {HOST}:{port}; what was said stands above")

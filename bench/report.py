@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figures import Figures
-from bench.sizes import Sizes
+from bench.rounds import Run
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ GOALS = (
     Goal("claim_rate_1m_over_1k", at_least=0.9),
     Goal("submit_http_p99_ms_at_16", below=50.0),
     Goal("submit_http_per_s", at_least=3000.0),
+    Goal("capture_settle_rate_on_over_off", at_least=0.9),
+    Goal("capture_enqueue_rate_on_over_off", at_least=0.9),
+    Goal("rest_read_over_bare_p50_ms", below=1.5),
+    Goal("storage_memory_growth_mb", below=64.0),
 )
 # The width of the table in a file.
 PLAIN_COLUMNS = 160
@@ -56,24 +60,24 @@ def goals_met(figures: Figures) -> dict[str, bool]:
     return {goal.name: goal.is_met(found[goal.name]) for goal in GOALS if goal.name in found}
 
 
-def write(
-    path: Path, figures: Figures, *, sizes: Sizes, machine: dict[str, object], seconds: float
-) -> None:
+def write(path: Path, run: Run, *, machine: dict[str, object], seconds: float) -> None:
     """Write everything as JSON: medians at the top, then spread, machine and sizes."""
-    document = medians(figures) | {
-        "goals": goals_met(figures),
-        "figures": {figure.name: figure.as_json() for figure in figures.all()},
+    document = medians(run.figures) | {
+        "goals": goals_met(run.figures),
+        "figures": {figure.name: figure.as_json() for figure in run.figures.all()},
+        "remarks": run.remarks,
         "machine": machine,
-        "sizes": asdict(sizes),
-        "repeats": sizes.repeats,
+        "sizes": asdict(run.sizes),
+        "repeats": run.sizes.repeats,
         "seconds": seconds,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def show(figures: Figures, machine: dict[str, object]) -> None:
-    """Print the table, then the goals."""
+def show(run: Run, machine: dict[str, object]) -> None:
+    """Print the table, section by section, then the goals, the remarks and the machine."""
+    figures = run.figures
     out = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_COLUMNS)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("figure", no_wrap=True)
@@ -81,7 +85,12 @@ def show(figures: Figures, machine: dict[str, object]) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
     table.add_column("what")
+    section = ""
     for figure in figures.all():
+        if figure.section != section:
+            section = figure.section
+            table.add_section()
+            table.add_row(f"[bold]{section}[/bold]")
         spread = (figure.median, min(figure.runs), max(figure.runs))
         table.add_row(figure.name, *map(_number, spread), figure.unit, figure.what)
     out.print(table)
@@ -92,6 +101,8 @@ def show(figures: Figures, machine: dict[str, object]) -> None:
         if goal.name in met:
             verdict = "[green]met[/green]" if met[goal.name] else "[red]missed[/red]"
             out.print(f"{verdict:<16} {goal.name} {goal.told}: {_number(found[goal.name])}")
+    for remark in run.remarks:
+        out.print(remark)
     postgres = machine["postgres"]
     assert isinstance(postgres, dict)
     out.print(

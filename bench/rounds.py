@@ -19,6 +19,7 @@ class Run:
     sizes: Sizes
     folder: Path
     figures: Figures = field(default_factory=Figures)
+    remarks: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> None:
         """Tell whoever waits how far it is."""
@@ -28,6 +29,11 @@ class Run:
         """Keep one run's value, and show it."""
         self.figures.add(name, value, unit=unit, what=what)
         self.say(f"{name:<46} {value:>12,.2f} {unit}")
+
+    def remark(self, text: str) -> None:
+        """Keep what a reader of the figures has to know."""
+        self.remarks.append(text)
+        self.say(text)
 
 
 async def act(contestant: str, name: str, *, loop: str = "uvloop", **arguments: Any) -> Any:

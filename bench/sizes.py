@@ -25,6 +25,18 @@ class Sizes:
     turn_jobs: int = 1_000
     turns: int = 30
     drain_jobs: int = 300_000
+    # Crowds of subscribers, and the pace of the commits they hear of; then the broadcasts.
+    subscribers: tuple[int, ...] = (1, 100, 1_000)
+    commits_per_s: float = 20.0
+    commits_warm: int = 10
+    commits: int = 70
+    fanout_sockets: int = 1_000
+    fanout_warm_seconds: float = 0.5
+    fanout_seconds: float = 2.5
+    capture_jobs: int = 40_000
+    # Length of one measurement of reads, and the size of the file that goes in and out.
+    rest_seconds: float = 2.0
+    storage_bytes: int = 256 * 1024 * 1024
 
 
 FULL = Sizes()
@@ -44,4 +56,14 @@ SMOKE = Sizes(
     turn_jobs=100,
     turns=3,
     drain_jobs=500,
+    subscribers=(1, 5, 20),
+    commits_per_s=50.0,
+    commits_warm=5,
+    commits=20,
+    fanout_sockets=20,
+    fanout_warm_seconds=0.1,
+    fanout_seconds=0.3,
+    capture_jobs=300,
+    rest_seconds=0.3,
+    storage_bytes=3_000_000,
 )

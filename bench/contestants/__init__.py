@@ -75,7 +75,8 @@ class Clock:
         `done` counts them in the database. It is not asked before the last job has started.
         """
         try:
-            await asyncio.wait_for(self.all_started.wait(), seconds_max)
+            async with asyncio.timeout(seconds_max):
+                await self.all_started.wait()
         except TimeoutError:
             finished = await done()
         else:

@@ -1,9 +1,11 @@
 """A crowd of apps that each wait for the answer before they ask again.
 
-Reads `{"host", "port", "path", "body", "tokens", "connections", "warm_seconds", "seconds"}` from
+Reads `{"host", "port", "requests", "finds", "connections", "warm_seconds", "seconds"}` from
 standard input, keeps that many HTTP/1.1 connections busy, and prints how long the answers took and
-which jobs were accepted. Only an answer 200 with a job id counts. A process of its own, lean enough
-not to be what is measured: requests are built beforehand, answers are read for what is needed.
+what was found in them. A request is `{"method", "path", "headers", "body", "wants"}`. Only an
+answer 200 in whose body the pattern `finds` is found counts, and where the request `wants` a text,
+only if that is what the pattern's group holds. A process of its own, lean enough not to be what is
+measured: requests are built beforehand, answers are read for what is needed.
 """
 
 import asyncio
@@ -19,28 +21,32 @@ import uvloop
 from bench.figures import percentile
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-JOB_ID = re.compile(rb'"jobId": *"([0-9a-f-]{36})"')
 REFUSALS_MAX = 5
 END_SECONDS_MAX = 10
 
 
-class Crowd:
-    """What all connections share: the clock and what was seen."""
+Prepared = tuple[bytes, bytes | None]
 
-    def __init__(self, ends: float) -> None:
+
+class Crowd:
+    """What all connections share: the clock, what is looked for and what was seen."""
+
+    def __init__(self, ends: float, finds: str) -> None:
         self.ends = ends
+        self.finds = re.compile(finds.encode())
         self.answers: list[tuple[float, float]] = []
-        self.job_ids: list[str] = []
+        self.found: list[str] = []
         self.refusals: list[str] = []
 
 
 class App(asyncio.Protocol):
     """One connection: request, answer, request, … until the time is over."""
 
-    def __init__(self, crowd: Crowd, requests: list[bytes]) -> None:
+    def __init__(self, crowd: Crowd, requests: list[Prepared]) -> None:
         self._crowd = crowd
         self._requests = requests
         self._next = 0
+        self._wanted: bytes | None = None
         self._sent = 0.0
         self._buffer = b""
         self._transport: Any = None
@@ -65,10 +71,14 @@ class App(asyncio.Protocol):
         if len(buffer) < head_bytes + int(length[1]):
             return
         now = time.perf_counter()
-        job_id = JOB_ID.search(buffer, head_bytes)
-        if job_id is not None and buffer.startswith(b"HTTP/1.1 200"):
+        found = self._crowd.finds.search(buffer, head_bytes)
+        if (
+            found is not None
+            and buffer.startswith(b"HTTP/1.1 200")
+            and (self._wanted is None or found[1] == self._wanted)
+        ):
             self._crowd.answers.append((now, now - self._sent))
-            self._crowd.job_ids.append(job_id[1].decode())
+            self._crowd.found.append(found[1].decode())
         else:
             self._refused(buffer)
         self._buffer = b""
@@ -85,21 +95,22 @@ class App(asyncio.Protocol):
             self.closed.set_result(None)
 
     def _ask(self) -> None:
-        self._sent = time.perf_counter()
-        self._transport.write(self._requests[self._next % len(self._requests)])
+        request, self._wanted = self._requests[self._next % len(self._requests)]
         self._next += 1
+        self._sent = time.perf_counter()
+        self._transport.write(request)
 
     def _refused(self, what: bytes) -> None:
         self._crowd.refusals.append(what[:1000].decode(errors="replace"))
 
 
 async def press(spec: dict[str, Any]) -> dict[str, Any]:
-    """Keep the connections busy for the time given; return rate, waits and ids."""
+    """Keep the connections busy for the time given; return rate, waits and finds."""
     loop = asyncio.get_running_loop()
-    requests = [_request(spec, token) for token in spec["tokens"]]
+    requests = [_prepare(spec, request) for request in spec["requests"]]
     count = spec["connections"]
     began = time.perf_counter() + spec["warm_seconds"]
-    crowd = Crowd(began + spec["seconds"])
+    crowd = Crowd(began + spec["seconds"], spec["finds"])
     apps = []
     for number in range(count):
         own = requests[number % len(requests) :: count]
@@ -114,20 +125,22 @@ async def press(spec: dict[str, Any]) -> dict[str, Any]:
         "per_s": len(waits) / spec["seconds"],
         "p50_ms": percentile(waits, 0.50) * 1000 if waits else None,
         "p99_ms": percentile(waits, 0.99) * 1000 if waits else None,
-        "job_ids": crowd.job_ids,
+        "found": crowd.found,
         "refused": len(crowd.refusals),
         "refusals": crowd.refusals[:REFUSALS_MAX],
     }
 
 
-def _request(spec: dict[str, Any], token: str) -> bytes:
-    body = json.dumps(spec["body"]).encode()
-    head = (
-        f"POST {spec['path']} HTTP/1.1\r\nhost: {spec['host']}:{spec['port']}\r\n"
-        f"authorization: Bearer {token}\r\ncontent-type: application/json\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+def _prepare(spec: dict[str, Any], request: dict[str, Any]) -> Prepared:
+    headers = {"host": f"{spec['host']}:{spec['port']}"} | request["headers"]
+    body = b""
+    if request.get("body") is not None:
+        body = json.dumps(request["body"]).encode()
+        headers |= {"content-type": "application/json", "content-length": str(len(body))}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"{request['method']} {request['path']} HTTP/1.1\r\n{lines}\r\n"
+    wants = request.get("wants")
+    return head.encode() + body, wants.encode() if wants is not None else None
 
 
 def main() -> None:
