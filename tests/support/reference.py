@@ -2,14 +2,17 @@
 `tests/tidy/test_reference.py` compares."""
 
 import ast
+import re
 from pathlib import Path
 
 import msgspec
 
+from tests.support import supported
 from tintype import config, errors
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "docs" / "reference"
+CODE = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def configuration() -> str:
@@ -60,7 +63,8 @@ def error_codes() -> str:
                 first = node.args[0]
                 kind = getattr(errors, name, None)
                 is_ours = isinstance(kind, type) and issubclass(kind, errors.TintypeError)
-                if is_ours and isinstance(first, ast.Constant) and "_" in str(first.value):
+                is_code = isinstance(first, ast.Constant) and CODE.fullmatch(str(first.value))
+                if is_ours and is_code:
                     rooms.setdefault((str(first.value), name), set()).add(room)
     lines = [
         "# Error codes",
@@ -78,7 +82,37 @@ def error_codes() -> str:
     return "\n".join([*lines, ""])
 
 
-PAGES = {"configuration.md": configuration, "errors.md": error_codes}
+def supabase() -> str:
+    """Return the page of what is supported of Supabase's wire, row by row."""
+    lines = [
+        "# What is supported of Supabase",
+        "",
+        "Each row is asked of a running server by `tests/system/test_supported.py`. **Supported**",
+        "answers as Supabase does, refusals included. **Not enabled** is refused with a code that",
+        "Supabase's clients know, as where it is switched off there. **Not yet** is not here.",
+        "**Unknown** is how all else is refused.",
+        "",
+        "How to point an app here: [supabase-js](../guides/supabase-js.md),",
+        "[supabase_flutter](../guides/supabase-flutter.md), and an",
+        "[existing project's database](../guides/existing-supabase-database.md).",
+        "",
+    ]
+    for area, rows in supported.rows().items():
+        lines += [
+            f"## {supported.AREAS[area]}",
+            "",
+            "| what | on the wire | state | answer | note |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {row.feature} | `{row.on}` | {row.state} | {row.answer} | {row.note} |"
+            for row in rows
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+PAGES = {"configuration.md": configuration, "errors.md": error_codes, "supabase.md": supabase}
 
 
 if __name__ == "__main__":
