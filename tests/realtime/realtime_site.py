@@ -2,23 +2,21 @@
 
 import asyncio
 import json
-import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
-import uvicorn
 import websockets
 from starlette.applications import Starlette
-from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection
 
+from support.serve import serving
 from tintype import database
 from tintype.auth import KeySet
-from tintype.realtime import FRAME_BYTES_MAX, Realtime, open_realtime
+from tintype.realtime import Realtime, open_realtime
 
 Row = asyncpg.Record
 ANSWER_SECONDS_MAX = 20
@@ -47,34 +45,6 @@ class Site:
         connection = await websockets.connect(address, **options)
         self._stack.push_async_callback(connection.close)
         return Talker(connection, version)
-
-
-@asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve `app` as the product does, with its limits of websockets; yield its URL."""
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=FRAME_BYTES_MAX,
-        ws_per_message_deflate=False,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-    )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    listener = socket.create_server(("127.0.0.1", 0))
-    await server.startup(sockets=[listener])
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        for acceptor in server.servers:
-            acceptor.close()
-        listener.close()
-        for connection in list(server.server_state.connections):
-            connection.shutdown()
 
 
 @asynccontextmanager
@@ -180,9 +150,15 @@ async def add_project(via: Any, user: UUID, name: str = "First") -> UUID:
     return project
 
 
-async def all_names(talker: Talker, count: int) -> list[str]:
-    return [change["record"]["name"] for change in await talker.changes(count)]
+async def comes_true(question: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until the question is answered with yes."""
+    async with asyncio.timeout(ANSWER_SECONDS_MAX):
+        while not await question():
+            await asyncio.sleep(0.01)
 
 
-def names(changes: Iterable[dict[str, Any]]) -> list[str]:
-    return [change["record"]["name"] for change in changes]
+async def is_quiet(talker: Talker) -> bool:
+    """Whether nothing was told before the answer to what is asked now."""
+    talker.seen.clear()
+    await talker.reply(await talker.send("phoenix", "heartbeat", {}))
+    return talker.seen == []

@@ -2,20 +2,20 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from realtime_site import Site, Talker, add_project, every, open_site
+from realtime_site import Site, Talker, add_project, comes_true, every, open_site
 
 from tintype import database
 from tintype.auth import KeySet
 from tintype.database import EmbeddedPostgres, start_embedded
+from tintype.realtime.replication import Stream
 
 Admin = "asyncpg.Connection[asyncpg.Record]"
 SLOTS = "select slot_name::text from pg_replication_slots where database = current_database()"
@@ -23,13 +23,6 @@ SLOTS = "select slot_name::text from pg_replication_slots where database = curre
 
 async def slots(admin: Any) -> list[str]:
     return [row["slot_name"] for row in await admin.fetch(SLOTS)]
-
-
-async def comes_true(question: Any) -> None:
-    """Wait until the question is answered with something true."""
-    async with asyncio.timeout(20):
-        while not await question():
-            await asyncio.sleep(0.01)
 
 
 async def test_2000_changes_of_four_connections_arrive_once_and_in_commit_order(
@@ -134,7 +127,7 @@ def embedded(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     server.stop()
 
 
-@pytest.mark.parametrize("signal", ["INT", "QUIT"])
+@pytest.mark.parametrize("signal", ["INT", "QUIT", "KILL"])
 async def test_none_is_lost_when_postgres_itself_restarts(
     embedded: EmbeddedPostgres, keys: KeySet, ada: UUID, signal: str
 ) -> None:
@@ -198,11 +191,55 @@ async def test_a_lost_slot_is_told_and_the_channel_can_be_joined_again(
     assert await slots(admin) != [slot]
 
 
-async def test_there_is_a_slot_only_while_somebody_asks_for_changes(
+async def test_a_slot_whose_log_postgres_has_thrown_away_is_told(
+    tmp_path: Path, keys: KeySet, ada: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = await asyncio.to_thread(
+        start_embedded,
+        tmp_path / "postgres",
+        settings={"fsync": "off", "max_slot_wal_keep_size": "16MB", "min_wal_size": "32MB"},
+    )
+    try:
+        await database.migrate(server.url)
+        may_go_on = asyncio.Event()
+        async with open_site(server.url, keys) as site:
+            talker = await site.connect()
+            await talker.subscribe(every("projects"), token=site.token(ada))
+            read = Stream.read
+
+            async def read_late(stream: Stream) -> list[bytes]:
+                messages = await read(stream)
+                await may_go_on.wait()
+                return messages
+
+            monkeypatch.setattr(Stream, "read", read_late)
+            admin = await asyncpg.connect(server.url)
+
+            async def is_gone() -> bool:
+                await add_project(admin, ada)
+                await admin.execute("select pg_switch_wal()")
+                await admin.execute("checkpoint")
+                status = await admin.fetchval("select wal_status from pg_replication_slots")
+                return bool(status == "lost")
+
+            await comes_true(is_gone)
+            may_go_on.set()
+            system = await talker.event("system")
+            assert "slot was lost" in system["payload"]["message"]
+            await talker.event("phx_error")
+            await talker.subscribe(every("projects"), token=site.token(ada))
+            await add_project(admin, ada, "again")
+            assert (await talker.change())["record"]["name"] == "again"
+            await admin.close()
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_there_is_a_slot_only_while_somebody_is_on_a_channel(
     site: Site, admin: Admin, ada: UUID
 ) -> None:
     talker = await site.connect()
-    await talker.join("chat")
+    await talker.reply(await talker.send("phoenix", "heartbeat", {}))
     assert await slots(admin) == []
     await talker.subscribe(every("projects"), token=site.token(ada))
     assert await slots(admin) == [site.realtime.slot]
@@ -262,34 +299,6 @@ async def test_the_slot_of_a_crashed_server_is_dropped_and_that_of_a_live_one_is
     assert left == {"tintype_live", "others", site.realtime.slot}
     for name in ("tintype_live", "others"):
         await admin.execute("select pg_drop_replication_slot($1)", name)
-
-
-@pytest.fixture
-async def weak_url(database_url: str, admin: Admin) -> AsyncIterator[str]:
-    """Return the URL of a login role that may not replicate."""
-    role = f"weak_{uuid4().hex[:8]}"
-    await admin.execute(f"create role {role} login password 'weak' in role service_role")
-    await admin.execute(f"grant anon, authenticated to {role}")
-    parts = urlsplit(database_url)
-    yield parts._replace(netloc=f"{role}:weak@{parts.hostname}:{parts.port}").geturl()
-    await admin.execute(f"drop owned by {role}")
-    await admin.execute(f"drop role {role}")
-
-
-async def test_where_the_role_may_not_replicate_a_join_says_so_and_the_rest_works(
-    weak_url: str, keys: KeySet, ada: UUID
-) -> None:
-    async with open_site(weak_url, keys) as site:
-        talker = await site.connect()
-        for name in ("a", "b"):
-            answer = await talker.join(
-                name, postgres_changes=[every("projects")], token=site.token(ada)
-            )
-            assert answer["status"] == "ok"
-            system = await talker.event("system")
-            assert system["payload"]["status"] == "error"
-            assert system["payload"]["message"].startswith("RealtimeDisabledForConfiguration")
-        assert (await talker.join("chat"))["status"] == "ok"
 
 
 async def test_a_table_that_joins_the_publication_later_is_heard_of(

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from realtime_site import Site, add_project, every
+from realtime_site import Site, add_project, every, is_quiet
 
 from support import kernel
 from tintype import database
@@ -84,6 +84,10 @@ FILTERS = [
     ('name=in.("d,e",b)', "b d,e"),
     ("name=in.()", ""),
     ("name=eq.d,e", "d,e"),
+    ('name=eq."d,e"', "d,e"),
+    ('name=not.eq."d,e",number=lt.9', "a b c"),
+    (r'name=neq."x\"y,z=eq.\\"', "a b c d,e"),
+    ('name=like."d,*"', "d,e"),
     ("name=gt.a", "b c d,e"),
     ("name=gte.b,name=lt.c", "b"),
     ("name=like.*,*", "d,e"),
@@ -278,10 +282,12 @@ async def test_a_view_shows_the_row_that_was_logged_as_the_view_shows_it(
 
 
 async def test_pictures_and_videos_each_come_through_their_own_view(
-    site: Site, admin: Admin, pool: database.Pool, ada: UUID
+    site: Site, admin: Admin, pool: database.Pool, ada: UUID, bob: UUID
 ) -> None:
-    talker = await site.connect()
-    await talker.subscribe(every("images"), every("photos"), every("videos"), token=site.token(ada))
+    talker, other = await site.connect(), await site.connect()
+    views = [every("images"), every("photos"), every("videos")]
+    await talker.subscribe(*views, token=site.token(ada))
+    await other.subscribe(*views, token=site.token(bob))
     await kernel.grant(pool, ada, 5)
     [job] = await kernel.accepted(pool, kernel.submission(ada, quantity=2))
     for position, kind in enumerate(("image", "video")):
@@ -297,6 +303,7 @@ async def test_pictures_and_videos_each_come_through_their_own_view(
     heard = [(one["table"], one["record"]["media_type"]) for one in await talker.changes(3)]
     assert sorted(heard[:2]) == [("images", "image"), ("photos", "image")]
     assert heard[2] == ("videos", "video")
+    assert await is_quiet(other)
 
 
 async def test_a_view_keeps_its_filter_on_a_column_that_it_computes(
@@ -451,6 +458,21 @@ async def test_a_policy_that_raises_ends_the_channel_out_loud(
     system = await talker.event("system")
     assert "Changes may have been missed" in system["payload"]["message"]
     assert (await talker.event("phx_error"))["topic"] == "realtime:room"
+
+
+async def test_a_channel_that_was_joined_before_the_session_was_there_hears_once_it_is(
+    site: Site, admin: Admin, ada: UUID
+) -> None:
+    talker = await site.connect()
+    answer = await talker.join(postgres_changes=[every("projects")])
+    assert answer["status"] == "ok"
+    system = (await talker.event("system"))["payload"]
+    assert system["status"] == "error" and "anon may not select" in system["message"]
+    await talker.send("realtime:room", "access_token", {"access_token": site.token(ada)})
+    system = (await talker.event("system"))["payload"]
+    assert (system["status"], system["message"]) == ("ok", "Subscribed to PostgreSQL")
+    await add_project(admin, ada)
+    assert (await talker.change())["record"]["name"] == "First"
 
 
 async def test_a_new_token_changes_what_is_heard(

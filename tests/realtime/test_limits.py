@@ -8,11 +8,12 @@ from uuid import UUID
 
 import httpx2
 import pytest
-from realtime_site import Site, every
+from realtime_site import Site, Talker, add_project, every, is_quiet
 from websockets.exceptions import ConnectionClosed
 
 from tintype.realtime import FRAME_BYTES_MAX, limits
 
+Admin = "asyncpg.Connection[asyncpg.Record]"
 MEGABYTE = 1024 * 1024
 GROWTH_BYTES_MAX = 48 * MEGABYTE
 
@@ -47,6 +48,57 @@ async def test_a_client_that_does_not_read_is_closed_and_the_others_go_on(
         while not await left():
             await asyncio.sleep(0.01)
     slow.connection.transport.abort()
+
+
+async def test_messages_stay_in_order_whichever_way_they_take(site: Site) -> None:
+    slow = await site.connect(max_queue=1)
+    await slow.join("news")
+    sender = await site.connect()
+    await sender.join("news", broadcast={"ack": True})
+    slow.connection.transport.pause_reading()
+    count = 0
+    filling = "x" * 100_000
+    # Until the ways of the network are full and messages wait in the server.
+    while not any(socket._queue for socket in site.realtime._sockets):
+        payload = {"event": "e", "payload": {"n": count, "x": filling}}
+        await sender.reply(await sender.send("realtime:news", "broadcast", payload))
+        count += 1
+    for _ in range(10):
+        payload = {"event": "e", "payload": {"n": count}}
+        await sender.reply(await sender.send("realtime:news", "broadcast", payload))
+        count += 1
+    slow.connection.transport.resume_reading()
+    heard = [(await slow.event("broadcast"))["payload"]["payload"]["n"] for _ in range(count)]
+    assert heard == list(range(count))
+    await sender.send("realtime:news", "broadcast", {"event": "e", "payload": {"n": -1}})
+    assert (await slow.event("broadcast"))["payload"]["payload"]["n"] == -1
+
+
+async def test_1000_subscribers_each_hear_of_a_change_once(
+    site: Site, admin: Admin, ada: UUID, bob: UUID
+) -> None:
+    tokens = [site.token(ada), site.token(bob)]
+    talkers: list[Talker] = []
+    for _ in range(10):
+        some = await asyncio.gather(*(site.connect() for _ in range(100)))
+        await asyncio.gather(
+            *(
+                talker.subscribe(every("projects"), token=tokens[number % 2])
+                for number, talker in enumerate(some)
+            )
+        )
+        talkers += some
+    before = memory_bytes()
+    for number in range(5):
+        await add_project(admin, ada, str(number))
+        await add_project(admin, bob, str(number))
+    heard = await asyncio.gather(*(talker.changes(5) for talker in talkers))
+    for number, changes in enumerate(heard):
+        mine = str((ada, bob)[number % 2])
+        assert [one["record"]["name"] for one in changes] == ["0", "1", "2", "3", "4"]
+        assert {one["record"]["user_id"] for one in changes} == {mine}
+    assert all(await asyncio.gather(*(is_quiet(talker) for talker in talkers)))
+    assert memory_bytes() - before < GROWTH_BYTES_MAX
 
 
 async def test_10000_joins_are_refused_beyond_the_limit_without_growth(site: Site) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tintype import clock
-from tintype.database import Pool, named_queries
+from tintype.database import CALLER_ROLES, Pool, named_queries
 from tintype.realtime.values import Writer, writer_for
 
 # How long a new grant or a replaced view may go unnoticed.
@@ -21,11 +21,15 @@ COMPARED_AS_JSON = frozenset(
     ("bool", "date", "int2", "int4", "int8", "text", "timestamp", "timestamptz", "uuid", "varchar")
 )
 
+# Types of which two values are equal exactly if Postgres writes them alike.
+COMPARED_AS_TEXT = frozenset(("int2", "int4", "int8", "text", "uuid", "varchar"))
+
 
 class Column(msgspec.Struct, frozen=True):
     """A column. `type` is its name in `pg_type`, as clients read it, `sql_type` as SQL writes it.
 
-    `roles` may read it. `is_plain`: its values are equal exactly if their JSON is.
+    `roles` may read it. `is_plain`: its values are equal exactly if their JSON is, `is_text`:
+    exactly if the text is that Postgres writes.
     """
 
     name: str
@@ -34,8 +38,10 @@ class Column(msgspec.Struct, frozen=True):
     roles: frozenset[str]
     write: Writer
     is_plain: bool
+    is_text: bool
     is_integer: bool
     is_generated: bool
+    is_virtual: bool
 
 
 class Shape(msgspec.Struct, frozen=True, eq=False):
@@ -50,6 +56,7 @@ class Shape(msgspec.Struct, frozen=True, eq=False):
     key: tuple[str, ...]
     base: int | None
     read_at: float
+    readers: dict[str, tuple[str, ...]]
 
     @property
     def quoted(self) -> str:
@@ -58,7 +65,7 @@ class Shape(msgspec.Struct, frozen=True, eq=False):
 
     def readable(self, role: str) -> tuple[str, ...]:
         """Return the columns that `role` may read, in their order."""
-        return tuple(column.name for column in self.columns.values() if role in column.roles)
+        return self.readers.get(role, ())
 
 
 class Catalogue:
@@ -126,6 +133,10 @@ class Catalogue:
             key=key,
             base=base,
             read_at=clock.monotonic_seconds(),
+            readers={
+                role: tuple(column.name for column in columns.values() if role in column.roles)
+                for role in CALLER_ROLES
+            },
         )
 
 
@@ -144,6 +155,8 @@ def _column(item: dict[str, Any]) -> Column:
         roles=frozenset(item["roles"]),
         write=writer_for(named, is_array=is_array, delimiter=item["delimiter"]),
         is_plain=not is_array and (named in COMPARED_AS_JSON or item["is_enum"]),
+        is_text=not is_array and (named in COMPARED_AS_TEXT or item["is_enum"]),
         is_integer=not is_array and named in ("int2", "int4", "int8"),
         is_generated=item["is_generated"],
+        is_virtual=item["is_virtual"],
     )

@@ -1,130 +1,72 @@
 """Who hears of a change?
 
-Bindings are found by table and by the value they ask for. Whether a subscriber may see a row is
+Whether a subscriber may see a row is
 asked of the database: the rows of a batch are selected under each subscriber's role and claims.
 A batch is delivered whole and in commit order, or not at all.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-import msgspec
-
+from tintype.auth import Principal
 from tintype.database import Pool, named_queries
-from tintype.realtime.capture import GRACE_SECONDS, Capture, Change
+from tintype.realtime.capture import GRACE_SECONDS, Capture
 from tintype.realtime.catalogue import Catalogue, Shape, quote_name
 from tintype.realtime.filters import BadFilter, Filter, prepare_filter
 from tintype.realtime.frames import Message, quote
-from tintype.realtime.rows import Row, row_of_table, row_of_view
+from tintype.realtime.interests import (
+    EVERYTHING,
+    Binding,
+    Entry,
+    Group,
+    Interests,
+    Place,
+    Subscription,
+    Viewer,
+)
+from tintype.realtime.messages import broadcast_of, is_message
+from tintype.realtime.notes import Notes
+from tintype.realtime.recent import Recent
+from tintype.realtime.rows import Change, Row, row_of_view
+from tintype.realtime.slots import Log
+from tintype.realtime.topics import Halls
 
 EVENTS = ("*", "INSERT", "UPDATE", "DELETE")
-EVERYTHING = "*"
 # Joins that ask the database at one time; the connections are shared with everything else.
 PREPARING_MAX = 4
 # One question to the database is about this many subscribers at most.
 VIEWERS_PER_QUESTION_MAX = 500
-
-Place: TypeAlias = tuple[str, str]
-Viewer: TypeAlias = tuple[str, str]
+# After so many rows what was written goes out, and others get their turn.
+ROWS_PER_SEND_MAX = 100
 
 
 class BadBinding(Exception):
     """The binding cannot be served; the message is for the client."""
 
 
-class Binding(msgspec.Struct, frozen=True, eq=False):
-    """What one `.on('postgres_changes', …)` asks for. `table` is `*` for all of the schema."""
-
-    id: int
-    event: str
-    schema: str
-    table: str
-    select: tuple[str, ...] | None
-    filter: Filter | None
-    view: Shape | None
-
-
-class Subscription:
-    """What one channel hears of changes. `viewer` is its role and the JSON of its claims."""
-
-    def __init__(
-        self,
-        topic: str,
-        viewer: Viewer,
-        bindings: list[Binding],
-        *,
-        push: Callable[[Message], None],
-        lost: Callable[[str], None],
-    ) -> None:
-        self.topic = topic
-        self.viewer = viewer
-        self.bindings = bindings
-        self.push = push
-        self.lost = lost
-
-
-Entry: TypeAlias = tuple[Subscription, Binding]
-
-
-class _Shelf:
-    """The bindings of one table; those that ask for one value lie under that value."""
-
-    def __init__(self) -> None:
-        self.equal: dict[str, dict[Any, set[Entry]]] = {}
-        self.rest: set[Entry] = set()
-
-    def entries(self, row: Row) -> Iterator[Entry]:
-        yield from self.rest
-        for column, by_value in self.equal.items():
-            if column in row.values:
-                yield from by_value.get(row.values[column], ())
-
-    def add(self, entry: Entry) -> None:
-        equality = entry[1].filter.equality if entry[1].filter is not None else None
-        if equality is None:
-            self.rest.add(entry)
-        else:
-            column, value = equality
-            self.equal.setdefault(column, {}).setdefault(value, set()).add(entry)
-
-    def remove(self, entry: Entry) -> None:
-        equality = entry[1].filter.equality if entry[1].filter is not None else None
-        if equality is None:
-            self.rest.discard(entry)
-            return
-        column, value = equality
-        by_value = self.equal[column]
-        by_value[value].discard(entry)
-        if not by_value[value]:
-            del by_value[value]
-        if not by_value:
-            del self.equal[column]
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.rest and not self.equal
-
-
 class Changes:
-    """Committed changes, to whoever asked and may see them. Used from one event loop."""
+    """Committed changes, to whoever asked and may see them. Used from one event loop.
+
+    What the database broadcasts is captured as the rest is, and goes to the topics in `halls`.
+    """
 
     def __init__(
-        self, database_url: str, pool: Pool, *, grace_seconds: float = GRACE_SECONDS
+        self, database_url: str, pool: Pool, halls: Halls, *, grace_seconds: float = GRACE_SECONDS
     ) -> None:
         self._pool = pool
+        self._halls = halls
         self._catalogue = Catalogue(pool)
+        self._interests = Interests()
+        self.recent = Recent(pool, self._catalogue)
         self.capture = Capture(
-            database_url,
             pool,
+            log=Log(database_url, pool, interest=self._interests.of, forget=self._forget),
+            notes=Notes(pool),
             deliver=self._deliver,
-            forget=self._catalogue.forget,
             lost=self._lost,
             grace_seconds=grace_seconds,
         )
-        self._shelves: dict[Place, _Shelf] = {}
-        self._views: dict[int, dict[int, int]] = {}
-        self._subscriptions: set[Subscription] = set()
         self._preparing = asyncio.Semaphore(PREPARING_MAX)
 
     async def prepare(
@@ -148,8 +90,10 @@ class Changes:
             chosen = tuple(select) if select else None
             return Binding(number, event, schema, EVERYTHING, chosen, None, None)
         shape = await self._catalogue.find(schema, table)
-        if shape is None or not shape.readable(role):
+        if shape is None:
             raise _unable(schema, table, "it is not in the publication supabase_realtime")
+        if not shape.readable(role):
+            raise _unable(schema, table, f"the role {role} may not select from it")
         unknown = set(select or ()) - set(shape.readable(role))
         if unknown:
             raise _unable(schema, table, f"invalid column for select {min(unknown)}")
@@ -167,63 +111,90 @@ class Changes:
             view=shape if shape.base is not None else None,
         )
 
-    def add(self, subscription: Subscription) -> None:
-        """Deliver to `subscription` from now on. The capture must be held."""
-        self._subscriptions.add(subscription)
-        for binding in subscription.bindings:
-            place = (binding.schema, binding.table)
-            self._shelves.setdefault(place, _Shelf()).add((subscription, binding))
-            if binding.view is not None and binding.view.base is not None:
-                views = self._views.setdefault(binding.view.base, {})
-                views[binding.view.oid] = views.get(binding.view.oid, 0) + 1
+    def listen(
+        self,
+        topic: str,
+        principal: Principal,
+        bindings: list[Binding],
+        *,
+        push: Callable[[Sequence[Message]], None],
+        lost: Callable[[str], None],
+    ) -> Subscription:
+        """Deliver to a channel from now on; the capture must be held.
+
+        `push` gets messages in their order, `lost` hears that changes may have been missed.
+        """
+        viewer = self._interests.viewer(principal.role, quote(principal.claims))
+        subscription = Subscription(topic, viewer, bindings, push=push, lost=lost)
+        self._interests.add(subscription)
+        return subscription
+
+    async def repeat(self, subscription: Subscription) -> None:
+        """Tell `subscription` of the rows that changed just before it listened, once.
+
+        Of a row that it hears of meanwhile nothing is repeated: what it heard is newer.
+        """
+        heard: set[tuple[int, tuple[str, ...]]] = set()
+        subscription.heard = heard
+        try:
+            [binding] = subscription.bindings
+            rows = await self._rows(await self.recent.changes(binding), [])
+            candidates = [
+                [e for e in self._interests.entries(row) if e.subscription is subscription]
+                for row in rows
+            ]
+            await self._ask_filters(rows, candidates)
+            seers = await self._ask_policies(rows, candidates, [])
+        finally:
+            subscription.heard = None
+        outgoing: dict[Subscription, list[Message]] = {}
+        for row, entries, seeing in zip(rows, candidates, seers, strict=True):
+            if subscription.viewer in seeing and (row.shape.oid, row.key) not in heard:
+                _address(row, entries, outgoing)
+        _send(outgoing)
 
     def remove(self, subscription: Subscription) -> None:
         """Deliver to it no longer; one that is not there is ignored."""
-        if subscription not in self._subscriptions:
-            return
-        self._subscriptions.discard(subscription)
-        for binding in subscription.bindings:
-            place = (binding.schema, binding.table)
-            shelf = self._shelves[place]
-            shelf.remove((subscription, binding))
-            if shelf.is_empty:
-                del self._shelves[place]
-            if binding.view is not None and binding.view.base is not None:
-                views = self._views[binding.view.base]
-                views[binding.view.oid] -= 1
-                if not views[binding.view.oid]:
-                    del views[binding.view.oid]
+        self._interests.remove(subscription)
 
     def _lost(self, reason: str) -> None:
-        for subscription in list(self._subscriptions):
+        for subscription in list(self._interests.subscriptions):
             subscription.lost(reason)
 
+    def _forget(self, oid: int) -> None:
+        self._interests.forget(oid)
+        self._catalogue.forget(oid)
+
     async def _deliver(self, batch: list[Change]) -> None:
-        xids = sorted({change.begin.xid for change in batch})
+        xids = sorted({change.xid for change in batch if change.xid is not None})
         rows = await self._rows(batch, xids)
-        candidates = [self._candidates(row) for row in rows]
+        candidates = [self._interests.entries(row) for row in rows]
         await self._ask_filters(rows, candidates)
-        seen = await self._ask_policies(rows, candidates, xids)
+        seers = await self._ask_policies(rows, candidates, xids)
+        outgoing: dict[Subscription, list[Message]] = {}
         for number, (row, entries) in enumerate(zip(rows, candidates, strict=True)):
-            _push(row, [entry for entry in entries if (number, entry[0].viewer) in seen])
-            if number % 100 == 99:
+            if is_message((row.shape.schema, row.shape.name)) and row.kind == "INSERT":
+                _send(outgoing)
+                message, private = broadcast_of(row)
+                self._halls.of(private).broadcast(message)
+            seeing = seers[number]
+            _address(row, [e for e in entries if e.subscription.viewer in seeing], outgoing)
+            if number % ROWS_PER_SEND_MAX == ROWS_PER_SEND_MAX - 1:
+                _send(outgoing)
                 await asyncio.sleep(0)
+        _send(outgoing)
 
     async def _rows(self, batch: list[Change], xids: list[int]) -> list[Row]:
         """Return what tables and views show of the batch, in commit order."""
         tables: list[tuple[Row, list[Shape]]] = []
         for change in batch:
-            relation = change.relation
-            views = self._views.get(relation.oid, {})
-            if not views and not self._is_wanted((relation.schema, relation.name)):
+            interest = self._interests.of(change.oid, change.place)
+            if interest is None or not interest.fits(change):
                 continue
-            shape = await self._catalogue.shape(relation.oid)
-            if shape is None:
-                continue
-            row = row_of_table(
-                shape, relation.columns, relation.identity, change.row, change.begin.committed_at
-            )
+            shape = await self._catalogue.shape(change.oid)
+            row = change.row(shape) if shape is not None else None
             if row is not None:
+                views = self._interests.views_of(change.oid)
                 found = [await self._catalogue.shape(oid) for oid in views]
                 tables.append((row, [view for view in found if view is not None]))
         await self._fill([row for row, _ in tables], xids)
@@ -260,9 +231,13 @@ class Changes:
             )
             for place, *values in found:
                 row = lacking[place - 1]
-                for name, value in zip(wanted, values, strict=True):
-                    if name in row.missing and row.record is not None:
-                        row.record[name] = "null" if value is None else value
+                row.fill(
+                    {
+                        name: "null" if value is None else value
+                        for name, value in zip(wanted, values, strict=True)
+                        if name in row.missing
+                    }
+                )
 
     async def _shape(self, tables: list[tuple[Row, list[Shape]]]) -> dict[tuple[int, int], str]:
         """Return what each view shows of each row, by the view's oid and the row's number."""
@@ -280,31 +255,14 @@ class Changes:
                 shaped[view.oid, numbers[place]] = text
         return shaped
 
-    def _is_wanted(self, place: Place) -> bool:
-        return any(shelf in self._shelves for shelf in _places(place))
-
-    def _candidates(self, row: Row) -> list[Entry]:
-        """Return the entries whose event and filter fit, as far as that is decided here."""
-        places = _places((row.shape.schema, row.shape.name))
-        if row.shape.base is not None:
-            places = places[:1]
-        return [
-            entry
-            for place in places
-            if place in self._shelves
-            for entry in self._shelves[place].entries(row)
-            if entry[1].event in (EVERYTHING, row.kind)
-            and (entry[1].filter is None or entry[1].filter.accepts(row.values))
-        ]
-
     async def _ask_filters(self, rows: list[Row], candidates: list[list[Entry]]) -> None:
         """Take out the entries whose filters Postgres finds unfitting."""
         asked: dict[tuple[Shape, str], tuple[Filter, list[int]]] = {}
         for number, entries in enumerate(candidates):
-            for _, binding in entries:
-                if binding.filter is not None and binding.filter.undecided:
-                    key = (rows[number].shape, binding.filter.text)
-                    numbers = asked.setdefault(key, (binding.filter, []))[1]
+            for entry in entries:
+                wants = entry.binding.filter
+                if wants is not None and wants.undecided:
+                    numbers = asked.setdefault((rows[number].shape, wants.text), (wants, []))[1]
                     if not numbers or numbers[-1] != number:
                         numbers.append(number)
         for (shape, text), (wanted, numbers) in asked.items():
@@ -324,30 +282,33 @@ class Changes:
                 candidates[number] = [
                     entry
                     for entry in candidates[number]
-                    if entry[1].filter is None or entry[1].filter.text != text
+                    if entry.binding.filter is None or entry.binding.filter.text != text
                 ]
 
     async def _ask_policies(
         self, rows: list[Row], candidates: list[list[Entry]], xids: list[int]
-    ) -> set[tuple[int, Viewer]]:
-        """Return which viewers may see which rows, by the rows' numbers."""
-        seen: set[tuple[int, Viewer]] = set()
+    ) -> list[set[Viewer]]:
+        """Return who may see each row."""
+        seers: list[set[Viewer]] = [set() for _ in rows]
         by_shape: dict[Shape, dict[Viewer, list[int]]] = {}
         for number, entries in enumerate(candidates):
             row = rows[number]
-            for viewer in {subscription.viewer for subscription, _ in entries}:
+            for viewer in {entry.subscription.viewer for entry in entries}:
+                if not set(row.shape.key) <= set(row.shape.readable(viewer.role)):
+                    continue
                 if row.record is not None:
                     by_viewer = by_shape.setdefault(row.shape, {})
                     by_viewer.setdefault(viewer, []).append(number)
-                elif set(row.shape.key) <= set(row.shape.readable(viewer[0])):
+                else:
                     # Nothing is left that a policy could be asked about.
-                    seen.add((number, viewer))
+                    seers[number].add(viewer)
         for shape, by_viewer in by_shape.items():
             viewers = list(by_viewer)
             for begin in range(0, len(viewers), VIEWERS_PER_QUESTION_MAX):
                 some = {v: by_viewer[v] for v in viewers[begin : begin + VIEWERS_PER_QUESTION_MAX]}
-                seen |= await self._ask_policies_of(shape, rows, some, xids)
-        return seen
+                for number, viewer in await self._ask_policies_of(shape, rows, some, xids):
+                    seers[number].add(viewer)
+        return seers
 
     async def _ask_policies_of(
         self,
@@ -355,60 +316,70 @@ class Changes:
         rows: list[Row],
         by_viewer: dict[Viewer, list[int]],
         xids: list[int],
-    ) -> set[tuple[int, Viewer]]:
-        numbers = sorted({number for some in by_viewer.values() for number in some})
-        places = {number: place for place, number in enumerate(numbers)}
+    ) -> list[tuple[int, Viewer]]:
         viewers = list(by_viewer)
-        asked = [
-            {"role": role, "claims": claims, "rows": [places[n] for n in by_viewer[role, claims]]}
-            for role, claims in viewers
-        ]
+        sets: dict[tuple[int, ...], int] = {}
+        asks = [sets.setdefault(tuple(by_viewer[viewer]), len(sets)) for viewer in viewers]
         answer = await self._pool.fetch(
             named_queries("realtime")["visible_rows"],
             shape.oid,
             list(shape.key),
-            quote([rows[number].key for number in numbers]),
-            quote(asked),
+            quote([[(number, *rows[number].key) for number in some] for some in sets]),
+            [viewer.role for viewer in viewers],
+            [viewer.claims for viewer in viewers],
+            asks,
             xids,
         )
-        seen = set()
-        for viewer, place in answer:
-            if place >= 0:
-                seen.add((numbers[place], viewers[viewer]))
-            else:
-                self._fail(viewers[viewer])
-        return seen
+        for number, place in answer:
+            if place < 0:
+                self._fail(viewers[number])
+        return [(place, viewers[number]) for number, place in answer if place >= 0]
 
     def _fail(self, viewer: Viewer) -> None:
-        for subscription in list(self._subscriptions):
-            if subscription.viewer == viewer:
+        for subscription in list(self._interests.subscriptions):
+            if subscription.viewer is viewer:
                 subscription.lost("Changes may have been missed: a policy raised an error.")
 
 
-def _push(row: Row, entries: Iterable[Entry]) -> None:
-    """Send one message to each channel for each set of columns asked for, with all fitting ids."""
-    grouped: dict[tuple[Subscription, tuple[str, ...] | None], list[int]] = {}
-    for subscription, binding in entries:
-        grouped.setdefault((subscription, binding.select), []).append(binding.id)
-    messages: dict[tuple[str, tuple[str, ...], tuple[int, ...]], Message] = {}
-    readable: dict[str, tuple[str, ...]] = {}
-    for (subscription, select), ids in grouped.items():
-        role = subscription.viewer[0]
-        if role not in readable:
-            readable[role] = row.shape.readable(role)
-        columns = readable[role]
-        if select is not None:
-            columns = tuple(name for name in columns if name in select)
-        key = (subscription.topic, columns, tuple(sorted(ids)))
-        message = messages.get(key)
+def _address(
+    row: Row, entries: Iterable[Entry], outgoing: dict[Subscription, list[Message]]
+) -> None:
+    """Add one message for each channel and each set of columns asked for, with all fitting ids."""
+    messages: dict[object, Message] = {}
+    several: dict[tuple[Subscription, tuple[str, ...] | None], list[int]] = {}
+    for entry in entries:
+        if entry.subscription.heard is not None:
+            entry.subscription.heard.add((row.shape.oid, row.key))
+        group = entry.group
+        if group is None:
+            key = (entry.subscription, entry.binding.select)
+            several.setdefault(key, []).append(entry.binding.id)
+            continue
+        message = messages.get(group)
         if message is None:
-            payload = f'{{"ids":{quote(key[2])},"data":{row.data(columns)}}}'
-            message = messages[key] = Message(subscription.topic, "postgres_changes", payload)
-        subscription.push(message)
+            message = messages[group] = _message(row, group)
+        outgoing.setdefault(entry.subscription, []).append(message)
+    for (subscription, select), ids in several.items():
+        group = Group(subscription.topic, subscription.viewer.role, select, tuple(sorted(ids)))
+        same = (group.topic, group.role, group.select, group.ids)
+        message = messages.get(same)
+        if message is None:
+            message = messages[same] = _message(row, group)
+        outgoing.setdefault(subscription, []).append(message)
 
 
-def _places(place: Place) -> tuple[Place, ...]:
-    return (place, (place[0], EVERYTHING), (EVERYTHING, EVERYTHING))
+def _send(outgoing: dict[Subscription, list[Message]]) -> None:
+    for subscription, messages in outgoing.items():
+        subscription.push(messages)
+    outgoing.clear()
+
+
+def _message(row: Row, group: Group) -> Message:
+    columns = row.shape.readable(group.role)
+    if group.select is not None:
+        columns = tuple(name for name in columns if name in group.select)
+    payload = f'{{"ids":{quote(group.ids)},"data":{row.data(columns)}}}'
+    return Message(group.topic, "postgres_changes", payload)
 
 
 def _record_json(row: Row) -> str:

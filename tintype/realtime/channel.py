@@ -2,17 +2,18 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import uuid4
 
 import msgspec
 
 from tintype import clock
 from tintype.auth import KeySet, Principal
+from tintype.database import STATEMENT_ERRORS
 from tintype.errors import Unauthenticated
 from tintype.realtime import payloads
 from tintype.realtime.capture import CaptureRefused
-from tintype.realtime.changes import EVENTS, EVERYTHING, BadBinding, Binding, Changes, Subscription
+from tintype.realtime.changes import EVENTS, BadBinding, Changes
 from tintype.realtime.frames import (
     Frame,
     Message,
@@ -20,13 +21,17 @@ from tintype.realtime.frames import (
     broadcast_payload,
     quote,
 )
+from tintype.realtime.interests import EVERYTHING, Binding, Subscription
 from tintype.realtime.limits import (
     BINDINGS_PER_CHANNEL_MAX,
+    FLOW_SECONDS_MAX,
     JOIN_SECONDS_MAX,
     PRESENCE_BYTES_MAX,
     PRESENCE_KEY_BYTES_MAX,
 )
-from tintype.realtime.topics import TopicIsFull, Topics
+from tintype.realtime.permissions import PUBLIC_RIGHTS, Permissions, Rights
+from tintype.realtime.recent import is_stream
+from tintype.realtime.topics import Halls, TopicIsFull, Topics
 
 PREFIX = "realtime:"
 OPAQUE_PREFIX = "sb_"
@@ -45,7 +50,7 @@ class Line:
 
     def __init__(
         self,
-        push: Callable[[Message], None],
+        push: Callable[[Sequence[Message]], None],
         reply: Callable[[Frame, str, str], None],
         closed: Callable[["Channel", str], None],
     ) -> None:
@@ -62,25 +67,39 @@ class Channel:
     """
 
     def __init__(
-        self, line: Line, frame: Frame, *, keys: KeySet, topics: Topics, changes: Changes
+        self,
+        line: Line,
+        frame: Frame,
+        *,
+        keys: KeySet,
+        halls: Halls,
+        permissions: Permissions,
+        changes: Changes,
     ) -> None:
         self.topic = frame.topic
         self.join_ref = frame.join_ref or frame.ref
         self.joined = False
         self._line = line
         self._keys = keys
-        self._topics = topics
+        self._halls = halls
+        self._permissions = permissions
         self._changes = changes
+        self._rights = PUBLIC_RIGHTS
         self._principal: Principal | None = None
         self._config = payloads.JoinConfig()
         self._presence_key = ""
         self._subscription: Subscription | None = None
         self._holds = False
+        self._ids: list[int] = []
 
     @property
     def name(self) -> str:
         """The topic as the app names it."""
         return self.topic.removeprefix(PREFIX)
+
+    @property
+    def _topics(self) -> Topics:
+        return self._halls.of(bool(self._config.private))
 
     @property
     def presence_key(self) -> str:
@@ -91,12 +110,17 @@ class Channel:
     def hears_presence(self) -> bool:
         """Whether it is told of presences."""
         presence = self._config.presence
-        return presence is not None and bool(presence.enabled)
+        return presence is not None and bool(presence.enabled) and self._rights.hears_presence
 
     def push(self, message: Message) -> None:
         """Send a message of this topic to the client, while the channel is joined."""
         if self.joined:
-            self._line.push(message)
+            self._line.push((message,))
+
+    def push_all(self, messages: Sequence[Message]) -> None:
+        """Send several messages of this topic, in their order."""
+        if self.joined:
+            self._line.push(messages)
 
     def has_expired(self) -> bool:
         """Whether the token of the channel holds no longer."""
@@ -114,20 +138,22 @@ class Channel:
         except (msgspec.MsgspecError, RecursionError) as error:
             raise JoinRefused(f"InvalidJoinPayload: {error}") from error
         config = self._config = request.config or payloads.JoinConfig()
-        if config.private:
-            raise JoinRefused(
-                "Unauthorized: You do not have permissions to read from this Channel topic:"
-                f" {self.name}"
-            )
         self._principal = await self._verify(request.access_token or request.user_token, fallback)
+        self._rights = await self._ask_rights(self._principal)
+        if not self._rights.hears_broadcast:
+            raise JoinRefused(self._unauthorized())
         self._presence_key = (config.presence and config.presence.key) or str(uuid4())
         if len(self._presence_key.encode()) > PRESENCE_KEY_BYTES_MAX:
             raise JoinRefused(
                 f"InvalidPresenceKey: a key has at most {PRESENCE_KEY_BYTES_MAX} bytes"
             )
         requests = config.postgres_changes or []
-        ids = _ids(requests)
-        trouble = await self._subscribe(ids) if requests else None
+        ids = self._ids = _ids(requests)
+        trouble = None
+        if requests:
+            trouble = await self._subscribe()
+        else:
+            await self._retain()
         echoes = [
             {"id": number} | msgspec.to_builtins(one)
             for number, one in zip(ids, requests, strict=True)
@@ -137,8 +163,16 @@ class Channel:
         self._line.reply(frame, "ok", quote({"postgres_changes": echoes}))
         if self.hears_presence:
             self.push(Message(self.topic, "presence_state", self._topics.state(self.topic)))
+        if config.broadcast is not None and config.broadcast.replication_ready:
+            self._system("system", "Replication connection established", True)
         if requests:
             self._system("postgres_changes", trouble or "Subscribed to PostgreSQL", trouble is None)
+        subscription = self._subscription
+        if subscription is not None and is_stream(self.name, subscription.bindings):
+            try:
+                await self._changes.repeat(subscription)
+            except STATEMENT_ERRORS:
+                self._lose("Changes may have been missed: the database is away.")
 
     def hear(self, frame: Frame) -> None:
         """Do what a broadcast or a presence asks for."""
@@ -159,10 +193,13 @@ class Channel:
         except msgspec.MsgspecError:
             return self.end("MalformedJWT: The token provided is not a valid JWT")
         self._principal = principal
-        if self._subscription is not None:
-            trouble = await self._resubscribe(self._subscription)
-            if trouble is not None:
-                self._system("postgres_changes", trouble, False)
+        self._rights = await self._ask_rights(principal)
+        if not self._rights.hears_broadcast:
+            return self.end(self._unauthorized())
+        if not self._rights.sends_presence:
+            self._topics.untrack(self.topic, self)
+        if self._ids:
+            await self._resubscribe()
         return None
 
     def end(self, reason: str, *, extension: str = "system", event: str = "phx_close") -> None:
@@ -178,6 +215,9 @@ class Channel:
         if self._subscription is not None:
             self._changes.remove(self._subscription)
             self._subscription = None
+        self._release()
+
+    def _release(self) -> None:
         if self._holds:
             self._holds = False
             self._changes.capture.release()
@@ -190,18 +230,50 @@ class Channel:
         except Unauthenticated as error:
             raise JoinRefused(f"InvalidJWTToken: {error.message}") from error
 
-    async def _subscribe(self, ids: list[int]) -> str | None:
+    async def _ask_rights(self, principal: Principal) -> Rights:
+        if not self._config.private:
+            return PUBLIC_RIGHTS
+        return (await self._permissions.of(principal, [self.name]))[self.name]
+
+    def _unauthorized(self) -> str:
+        if self._rights.trouble is not None:
+            return f"UnableToSetPolicies: a policy raised an error: {self._rights.trouble}"
+        return (
+            "Unauthorized: You do not have permissions to read from this Channel topic:"
+            f" {self.name}"
+        )
+
+    async def _retain(self) -> None:
+        """Have the broadcasts of the database arrive; wait for it where that is expected.
+
+        A private channel is what such broadcasts are for, so it waits; yet it is of use without
+        them, where they cannot be had.
+        """
+        config = self._config
+        is_asked = config.broadcast is not None and bool(config.broadcast.replication_ready)
+        try:
+            if is_asked or config.private:
+                async with asyncio.timeout(JOIN_SECONDS_MAX if is_asked else FLOW_SECONDS_MAX):
+                    await self._changes.capture.hold(tables=False)
+                    self._holds = True
+                    return
+        except (CaptureRefused, TimeoutError) as error:
+            if is_asked:
+                raise JoinRefused(
+                    "UnableToReplicate: the broadcasts of the database do not arrive"
+                ) from error
+        self._changes.capture.retain()
+        self._holds = True
+
+    async def _subscribe(self) -> str | None:
         """Hear of changes; return what stands in the way, if the bindings do."""
         try:
             async with asyncio.timeout(JOIN_SECONDS_MAX):
                 await self._changes.capture.hold()
+                self._release()
                 self._holds = True
-                bindings = await self._bindings(ids)
-        except BadBinding as error:
-            self._holds = False
-            self._changes.capture.release()
-            return str(error)
-        except CaptureRefused as error:
+                bindings = await self._bindings()
+        except (BadBinding, CaptureRefused) as error:
             return str(error)
         except TimeoutError as error:
             raise JoinRefused(
@@ -210,33 +282,36 @@ class Channel:
         self._listen(bindings)
         return None
 
-    async def _resubscribe(self, before: Subscription) -> str | None:
+    async def _resubscribe(self) -> None:
+        """Hear of changes under the new claims, of those too that the former did not allow."""
+        before, trouble = self._subscription, None
+        if before is None:
+            try:
+                trouble = await self._subscribe()
+            except JoinRefused as error:
+                trouble = str(error)
+            return self._system(
+                "postgres_changes", trouble or "Subscribed to PostgreSQL", trouble is None
+            )
         try:
-            bindings = await self._bindings([binding.id for binding in before.bindings])
+            bindings = await self._bindings()
         except BadBinding as error:
             self._changes.remove(before)
             self._subscription = None
-            return str(error)
+            return self._system("postgres_changes", str(error), False)
         self._changes.remove(before)
-        self._listen(bindings)
-        return None
+        return self._listen(bindings)
 
     def _listen(self, bindings: list[Binding]) -> None:
         assert self._principal is not None
-        claims = quote(self._principal.claims)
-        self._subscription = Subscription(
-            self.topic,
-            (self._principal.role, claims),
-            bindings,
-            push=self.push,
-            lost=self._lose,
+        self._subscription = self._changes.listen(
+            self.topic, self._principal, bindings, push=self.push_all, lost=self._lose
         )
-        self._changes.add(self._subscription)
 
     def _lose(self, reason: str) -> None:
         self.end(reason, extension="postgres_changes", event="phx_error")
 
-    async def _bindings(self, ids: list[int]) -> list[Binding]:
+    async def _bindings(self) -> list[Binding]:
         assert self._principal is not None
         return [
             await self._changes.prepare(
@@ -247,11 +322,13 @@ class Channel:
                 filter=one.filter,
                 select=one.select,
             )
-            for number, one in zip(ids, self._config.postgres_changes or [], strict=True)
+            for number, one in zip(self._ids, self._config.postgres_changes or [], strict=True)
         ]
 
     def _broadcast(self, frame: Frame) -> None:
         config = self._config.broadcast or payloads.BroadcastConfig()
+        if not self._rights.sends_broadcast:
+            return None
         sender = None if config.to_self else self
         try:
             if frame.raw is not None:
@@ -272,6 +349,9 @@ class Channel:
             said = payloads.decode_presence(frame.payload)
             text = bytes(said.payload).decode()
             fits = len(text) <= PRESENCE_BYTES_MAX and text.lstrip().startswith("{")
+            if said.event == "track" and not self._rights.sends_presence:
+                reason = "Unauthorized: You do not have permissions to be present on this topic"
+                return self._line.reply(frame, "error", quote({"reason": reason}))
             if said.event == "track" and fits:
                 self._topics.track(self.topic, self, quote(msgspec.json.decode(text)))
             elif said.event == "untrack":

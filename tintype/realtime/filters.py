@@ -35,6 +35,8 @@ _CONDITION = re.compile(
     )
 )
 
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+
 
 class BadFilter(Exception):
     """The filter cannot be applied to this table; the message says why."""
@@ -54,6 +56,15 @@ class Condition(msgspec.Struct, frozen=True):
     sql: str
     operands: tuple[str, ...]
     decided_here: bool
+    is_text: bool
+
+
+class Equality(msgspec.Struct, frozen=True):
+    """One plain equality. `text` is how Postgres writes the value, if values are equal by that."""
+
+    column: str
+    value: Any
+    text: str | None
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -68,12 +79,13 @@ class Filter(msgspec.Struct, frozen=True):
         return tuple(one for one in self.conditions if not one.decided_here)
 
     @property
-    def equality(self) -> tuple[str, Any] | None:
-        """The column and the value, where the whole filter is one plain equality."""
+    def equality(self) -> Equality | None:
+        """What the whole filter is, where it is one plain equality."""
         [first, *more] = self.conditions
         if more or first.negated or first.operator != "eq" or not first.decided_here:
             return None
-        return first.column, first.values[0]
+        [value] = first.values
+        return Equality(first.column, value, str(value) if first.is_text else None)
 
     def accepts(self, values: Mapping[str, Any]) -> bool:
         """Whether a row with these decoded values passes the conditions that are decided here.
@@ -131,15 +143,18 @@ def _split(text: str) -> list[tuple[str, bool, str, str]]:
 
 def _comma(text: str, begin: int) -> int:
     """Return the place of the next comma outside parentheses and quotes, or -1."""
-    depth, quoted = 0, False
-    for place in range(begin, len(text)):
+    depth, quoted, place = 0, False, begin
+    while place < len(text):
         character = text[place]
         if character == '"':
             quoted = not quoted
-        elif not quoted:
+        elif quoted:
+            place += character == "\\"
+        else:
             depth += (character == "(") - (character == ")")
             if character == "," and depth <= 0:
                 return place
+        place += 1
     return -1
 
 
@@ -149,10 +164,10 @@ def _list(operand: str) -> list[str]:
     items, text, place = [], operand[1:-1], 0
     while place <= len(text) and text:
         if text[place : place + 1] == '"':
-            match = re.compile(r'"((?:[^"\\]|\\.)*)"').match(text, place)
+            match = _QUOTED.match(text, place)
             if match is None:
                 raise BadFilter("a quote is not closed")
-            items.append(re.sub(r"\\(.)", r"\1", match[1]))
+            items.append(_unquoted(match[0]))
             place = match.end() + 1
         else:
             comma = text.find(",", place)
@@ -164,10 +179,17 @@ def _list(operand: str) -> list[str]:
     return items
 
 
+def _unquoted(operand: str) -> str:
+    """Return an operand as it is meant; clients quote what holds commas, quotes and the like."""
+    match = _QUOTED.fullmatch(operand)
+    return re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match is not None else operand
+
+
 async def _condition(
     pool: Pool, column: Column, operator: str, negated: bool, operand: str
 ) -> Condition:
-    operands = _list(operand) if operator == "in" else [operand]
+    operands = _list(operand) if operator == "in" else [_unquoted(operand)]
+    operand = operands[0] if operator != "in" else operand
     left = f"t.{quote_name(column.name)}"
     values: list[Any] = []
     if operator == "is":
@@ -205,6 +227,7 @@ async def _condition(
         sql=f"not ({sql})" if negated else sql,
         operands=tuple(operands),
         decided_here=_is_simple(column, operator),
+        is_text=column.is_text,
     )
 
 

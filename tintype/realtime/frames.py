@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tintype.realtime.limits import FRAME_BYTES_MAX, TOPIC_BYTES_MAX
+from tintype.realtime.outlet import frame_of
 
 VERSIONS = ("1.0.0", "2.0.0")
 KIND_PUSH = 3
@@ -95,13 +96,21 @@ def read_binary(data: bytes) -> Frame:
 class Message:
     """One message to many sockets, written once for each version."""
 
-    __slots__ = ("_texts", "event", "payload", "topic")
+    __slots__ = ("_frames", "_texts", "event", "payload", "topic")
 
     def __init__(self, topic: str, event: str, payload: str) -> None:
         self.topic = topic
         self.event = event
         self.payload = payload
         self._texts: dict[str, str] = {}
+        self._frames: dict[str, bytes | None] = {}
+
+    def frame(self, version: str) -> bytes | None:
+        """Return the bytes on the wire in `version`, or None for a client that cannot read it."""
+        if version not in self._frames:
+            form = self.form(version)
+            self._frames[version] = frame_of(form) if form is not None else None
+        return self._frames[version]
 
     def form(self, version: str) -> str | bytes | None:
         """Return the frame in `version`."""
@@ -115,17 +124,17 @@ class Message:
 class RawMessage(Message):
     """A broadcast of bytes. There is no form of it in vsn 1.0.0."""
 
-    __slots__ = ("_frame",)
+    __slots__ = ("_push",)
 
     def __init__(self, topic: str, event: str, data: bytes) -> None:
         super().__init__(topic, "broadcast", "{}")
         name, called = topic.encode(), event.encode()
         head = bytes((KIND_BROADCAST, len(name), len(called), 0, ENCODING_RAW))
-        self._frame = head + name + called + data
+        self._push = head + name + called + data
 
     def form(self, version: str) -> str | bytes | None:
         """Return the binary frame, or None for a client that cannot read it."""
-        return None if version == "1.0.0" else self._frame
+        return None if version == "1.0.0" else self._push
 
 
 def write_text(

@@ -3,8 +3,6 @@
 What a client goes beyond is refused with a reason; nothing here is grown by asking more often.
 """
 
-from tintype import clock
-
 SOCKETS_MAX = 10_000
 FRAME_BYTES_MAX = 1024 * 1024
 TOPIC_BYTES_MAX = 255
@@ -24,6 +22,8 @@ QUEUE_MESSAGES_MAX = 10_000
 SILENCE_SECONDS_MAX = 60
 # Clients give a join 10 s.
 JOIN_SECONDS_MAX = 9
+# How long a join waits for broadcasts of the database that it can do without.
+FLOW_SECONDS_MAX = 3
 CLOSE_SECONDS_MAX = 1
 TICK_SECONDS = 1
 
@@ -34,25 +34,9 @@ PRESENCE_KEY_BYTES_MAX = 255
 POST_BYTES_MAX = 1024 * 1024
 POST_MESSAGES_MAX = 1_000
 
+# How long the database's own broadcasts stay in their table.
+MESSAGE_DAYS_MAX = 3
+
 # A record beyond this goes out with its small values only, and says so.
 RECORD_BYTES_MAX = 1024 * 1024
 LARGE_RECORD_VALUE_BYTES_MAX = 64
-
-
-class Allowance:
-    """So many per second, saved up for one second at most."""
-
-    def __init__(self, per_second: int) -> None:
-        self._per_second = per_second
-        self._left = float(per_second)
-        self._at = clock.monotonic_seconds()
-
-    def take(self) -> bool:
-        """Use one up and return whether there was one."""
-        now = clock.monotonic_seconds()
-        self._left = min(self._per_second, self._left + (now - self._at) * self._per_second)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True

@@ -19,10 +19,14 @@ class BindingRequest(msgspec.Struct, omit_defaults=True):
 
 
 class BroadcastConfig(msgspec.Struct):
-    """`ack`: answer each broadcast. `to_self`: the sender gets its own."""
+    """`ack`: answer each broadcast. `to_self`: the sender gets its own.
+
+    `replication_ready`: join, and say so, once broadcasts of the database arrive.
+    """
 
     ack: bool | None = False
     to_self: bool | None = msgspec.field(default=False, name="self")
+    replication_ready: bool | None = False
 
 
 class PresenceConfig(msgspec.Struct):

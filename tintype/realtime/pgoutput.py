@@ -18,7 +18,8 @@ class Unchanged:
 
 
 UNCHANGED = Unchanged()
-Tuple: TypeAlias = list[str | Unchanged | None]
+Value: TypeAlias = str | Unchanged | None
+Tuple: TypeAlias = list[Value]
 
 
 class Begin(msgspec.Struct, frozen=True):
@@ -44,6 +45,11 @@ class Relation(msgspec.Struct, frozen=True):
     columns: tuple[str, ...]
     identity: tuple[bool, ...]
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """The schema and the name."""
+        return self.schema, self.name
+
 
 class RowChange(msgspec.Struct, frozen=True):
     """A row was inserted, updated or deleted (`kind` is I, U or D)."""
@@ -54,14 +60,15 @@ class RowChange(msgspec.Struct, frozen=True):
     new: Tuple | None
 
 
-PgMessage: TypeAlias = Begin | Commit | Relation | RowChange
+PgMessage: TypeAlias = Begin | Commit | Relation
+
+# The first bytes of the messages that `read_row_change` reads.
+ROW_KINDS = frozenset(b"IUD")
 
 
 def read(data: bytes) -> PgMessage | None:
-    """Return the message, or None for a kind that nobody here needs."""
+    """Return a message that is no row's, or None for a kind that nobody here needs."""
     kind = data[:1]
-    if kind in (b"I", b"U", b"D"):
-        return _row_change(data)
     if kind == b"B":
         lsn, microseconds, xid = struct.unpack_from("!QqI", data, 1)
         return Begin(lsn, EPOCH + timedelta(microseconds=microseconds), xid)
@@ -87,7 +94,8 @@ def _relation(data: bytes) -> Relation:
     return Relation(oid, schema, name, tuple(columns), tuple(identity))
 
 
-def _row_change(data: bytes) -> RowChange:
+def read_row_change(data: bytes) -> RowChange:
+    """Return what happened to a row; bytes 1 to 4 of the message are the table's oid."""
     (oid,) = struct.unpack_from("!I", data, 1)
     place, old, new = 5, None, None
     while place < len(data):
@@ -100,18 +108,40 @@ def _row_change(data: bytes) -> RowChange:
     return RowChange(chr(data[0]), oid, old, new)
 
 
+def read_value(data: bytes, number: int) -> Value:
+    """Return one column's value of the new row, or of the old one of a deletion; reads no other."""
+    place = 6
+    if data[0] == 0x55 and data[5] != 0x4E:  # U that does not begin with N
+        place = _seek(data, place, int.from_bytes(data[place : place + 2], "big")) + 1
+    place = _seek(data, place, number)
+    kind = data[place]
+    if kind != 0x74:  # t
+        return UNCHANGED if kind == 0x75 else None
+    length = int.from_bytes(data[place + 1 : place + 5], "big")
+    return data[place + 5 : place + 5 + length].decode()
+
+
+def _seek(data: bytes, place: int, number: int) -> int:
+    """Return where the value `number` of the tuple at `place` begins."""
+    place += 2
+    for _ in range(number):
+        if data[place] == 0x74:  # t
+            place += 4 + int.from_bytes(data[place + 1 : place + 5], "big")
+        place += 1
+    return place
+
+
 def _tuple(data: bytes, place: int) -> tuple[Tuple, int]:
-    (count,) = struct.unpack_from("!H", data, place)
+    count = int.from_bytes(data[place : place + 2], "big")
     place += 2
     values: Tuple = []
     for _ in range(count):
         kind = data[place]
         place += 1
         if kind == 0x74:  # t
-            (length,) = struct.unpack_from("!I", data, place)
-            place += 4
-            values.append(data[place : place + length].decode())
-            place += length
+            end = place + 4 + int.from_bytes(data[place : place + 4], "big")
+            values.append(data[place + 4 : end].decode())
+            place = end
         else:
             values.append(UNCHANGED if kind == 0x75 else None)  # u, n
     return values, place

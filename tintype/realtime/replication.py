@@ -15,11 +15,10 @@ from psycopg.pq.abc import PGconn, PGresult
 
 from tintype import clock
 
-PUBLICATION = "supabase_realtime"
 CONNECT_SECONDS_MAX = 10
 # How often Postgres is told what need not be kept any more; it waits 60 s by default.
 STATUS_SECONDS = 10
-MESSAGES_PER_READ_MAX = 500
+MESSAGES_PER_READ_MAX = 5_000
 BYTES_PER_READ_MAX = 4 * 1024 * 1024
 EPOCH_UNIX_SECONDS = 946_684_800
 # Text as `to_jsonb` of a session in UTC shows it, whatever the database's own settings are.
@@ -61,13 +60,12 @@ class Stream:
                 length, data = self._connection.get_copy_data(1)
                 if length > 0:
                     heard = True
-                    content = bytes(data)
-                    if content[0] == 0x77:  # w: a message of the log
-                        messages.append(content[25:])
+                    if data[0] == 0x77:  # w: a message of the log
+                        messages.append(bytes(data[25:]))
                         size += length
-                    elif content[0] == 0x6B:  # k: still there; answer if asked to
-                        self.log_end = struct.unpack_from("!Q", content, 1)[0]
-                        self._asked = self._asked or bool(content[17])
+                    elif data[0] == 0x6B:  # k: still there; answer if asked to
+                        self.log_end = struct.unpack_from("!Q", data, 1)[0]
+                        self._asked = self._asked or bool(data[17])
                 elif length == 0:
                     if heard:
                         return messages
@@ -135,11 +133,12 @@ class Stream:
         return StreamEnded(result.get_error_message(), _sqlstate(result))
 
 
-async def open_stream(url: str, slot: str, lsn: int) -> Stream:
+async def open_stream(url: str, slot: str, lsn: int, publications: list[str]) -> Stream:
     """Return the stream of `slot` from `lsn` on (0: from where the slot stands).
 
-    Raises `StreamEnded`, with sqlstate 42704 where there is no such slot, 55006 where another
-    connection reads it, 55000 where Postgres has thrown its log away.
+    It has the tables of `publications`, whose names are plain words. Raises `StreamEnded`, with
+    sqlstate 42704 where there is no such slot, 55006 where another connection reads it, 55000
+    where Postgres has thrown its log away.
     """
     try:
         connection = await asyncio.to_thread(_connect, url)
@@ -148,7 +147,7 @@ async def open_stream(url: str, slot: str, lsn: int) -> Stream:
     try:
         command = (
             f'START_REPLICATION SLOT "{slot}" LOGICAL {lsn_text(lsn)} '
-            f"(proto_version '1', publication_names '{PUBLICATION}')"
+            f"(proto_version '1', publication_names '{','.join(publications)}')"
         )
         result = await asyncio.to_thread(connection.exec_, command.encode())
         if result.status != pq.ExecStatus.COPY_BOTH:

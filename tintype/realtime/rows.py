@@ -4,19 +4,45 @@ A `Row` is the change as a table or a view shows it. It is written as JSON once 
 columns that somebody may read, however many subscribers there are.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from itertools import compress
+from typing import Any, Protocol
 
 import msgspec
 
-from tintype.realtime.catalogue import Shape
+from tintype.realtime.catalogue import Column, Shape
 from tintype.realtime.frames import quote
 from tintype.realtime.limits import LARGE_RECORD_VALUE_BYTES_MAX, RECORD_BYTES_MAX
-from tintype.realtime.pgoutput import RowChange, Tuple, Unchanged
+from tintype.realtime.pgoutput import RowChange, Unchanged, Value
 
 KINDS = {"I": "INSERT", "U": "UPDATE", "D": "DELETE"}
+DESCRIPTIONS_MAX = 1_000
 TOO_LARGE = '["Error 413: Payload Too Large"]'
+
+
+class Change(Protocol):
+    """One committed change, as its source has it.
+
+    `place` is the table's schema and name. `xid` is the transaction where other sessions may not
+    see it yet. `text` is a column's value as Postgres writes it, of the new row or of what
+    identifies a deleted one; `UNCHANGED` where it must be looked for elsewhere. `row` is what was
+    changed, or None where that has no primary key.
+    """
+
+    @property
+    def oid(self) -> int: ...
+
+    @property
+    def place(self) -> tuple[str, str]: ...
+
+    @property
+    def xid(self) -> int | None: ...
+
+    def text(self, column: str) -> Value: ...
+
+    def row(self, shape: Shape) -> "Row | None": ...
 
 
 class Row:
@@ -44,8 +70,8 @@ class Row:
         kind: str,
         committed_at: datetime,
         *,
-        record: dict[str, str] | None,
-        old: dict[str, str] | None,
+        record: Mapping[str, str] | None,
+        old: Mapping[str, str] | None,
         key: tuple[str, ...],
         missing: tuple[str, ...] = (),
     ) -> None:
@@ -59,6 +85,11 @@ class Row:
         self._data: dict[tuple[str, ...], str] = {}
         self._decoded = _Decoded((record if record is not None else old) or {})
 
+    def fill(self, texts: Mapping[str, str]) -> None:
+        """Add values that were missing to the record."""
+        self.record = {**(self.record or {}), **texts}
+        self._decoded = _Decoded(self.record)
+
     @property
     def values(self) -> Mapping[str, Any]:
         """The values that filters look at: of the new row, or of what is told of a deleted one."""
@@ -67,7 +98,7 @@ class Row:
     @property
     def json(self) -> str:
         """The record as one JSON object."""
-        return _object(self.record or {}, tuple(self.record or {}))
+        return _object(self.record or {}, self.record or {})
 
     def data(self, columns: tuple[str, ...]) -> str:
         """Return the `data` of a message with these columns."""
@@ -87,23 +118,45 @@ class Row:
                 for name, side in sides.items()
                 if side is not None
             }
-        described = ",".join(
-            f'{{"name":{quote(name)},"type":{quote(shape.columns[name].type)}}}'
-            for name in columns
-            if name in shape.columns
-        )
         moment = self.committed_at.isoformat(timespec="milliseconds").removesuffix("+00:00")
         rest = "".join(f',"{name}":{text}' for name, text in written.items())
         return (
-            f'{{"schema":{quote(shape.schema)},"table":{quote(shape.name)},"type":"{self.kind}",'
-            f'"commit_timestamp":"{moment}Z","columns":[{described}]{rest},"errors":{errors}}}'
+            f'{{{_named(shape)},"type":"{self.kind}","commit_timestamp":"{moment}Z",'
+            f'"columns":{_described(shape, columns)}{rest},"errors":{errors}}}'
         )
+
+
+class _Written(Mapping[str, str]):
+    """Values written as JSON when they are asked for; most never are."""
+
+    __slots__ = ("_columns", "_raw")
+
+    def __init__(self, columns: Mapping[str, Column], raw: Mapping[str, str | None]) -> None:
+        self._columns = columns
+        self._raw = raw
+
+    def fields(self, columns: Iterable[str]) -> list[str]:
+        """Return those of the columns that are here, as they stand in an object."""
+        return [f"{_quoted(name)}:{self[name]}" for name in columns if name in self._raw]
+
+    def __getitem__(self, name: str) -> str:
+        value = self._raw[name]
+        return "null" if value is None else self._columns[name].write(value)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._raw
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
 
 
 class _Decoded(Mapping[str, Any]):
     """Values decoded when they are asked for."""
 
-    def __init__(self, texts: dict[str, str]) -> None:
+    def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = texts
         self._known: dict[str, Any] = {}
 
@@ -137,46 +190,60 @@ def row_of_table(
     if not shape.key:
         return None
     kind = KINDS[change.kind]
-    marked = {name for name, is_marked in zip(names, identity, strict=True) if is_marked}
-    before = {}
+    marked = tuple(compress(names, identity))
+    before: dict[str, str | None] = {}
     if change.old is not None:
         # Of the other columns there is nothing but nulls in it.
-        texts = _texts(shape, names, change.old)
-        before = {name: text for name, text in texts.items() if name in marked}
-    record: dict[str, str] | None = None
+        old = _known(shape, names, change.old)
+        before = {name: old[name] for name in marked if name in old}
+    after: dict[str, str | None] | None = None
     missing: tuple[str, ...] = ()
     if change.new is not None:
-        record = _texts(shape, names, change.new)
-        for name in names:
-            if name not in record and name in before:
-                record[name] = before[name]
-        # Before Postgres 18 the log has no generated columns, and it never has large values that
-        # did not change.
-        missing = tuple(
-            column.name
-            for column in shape.columns.values()
-            if column.name not in record and (column.name in names or column.is_generated)
-        )
-    known = _raw(names, change.old) | {
-        name: value for name, value in _raw(names, change.new).items() if change.kind != "D"
-    }
-    if any(name not in known for name in shape.key):
+        # Large values that did not change are in the old row, if anywhere.
+        after = before | _known(shape, names, change.new)
+        missing = _missing(shape, names, after)
+    source = before if after is None else after
+    key = tuple(source.get(name) for name in shape.key)
+    if None in key:
         return None
-    old = None
+    shown = None
     if kind != "INSERT":
-        shown = [name for name in names if name in marked]
-        if kind == "DELETE" and shape.row_security:
-            shown = list(shape.key)
-        source = before or record or {}
-        old = {name: source[name] for name in shown if name in source}
+        columns = shape.key if kind == "DELETE" and shape.row_security else marked
+        known = before or source
+        shown = _Written(shape.columns, {name: known[name] for name in columns if name in known})
     return Row(
         shape,
         kind,
         committed_at,
-        record=record,
-        old=old,
-        key=tuple(known[name] for name in shape.key),
+        record=_Written(shape.columns, after) if after is not None else None,
+        old=shown,
+        key=tuple(value for value in key if value is not None),
         missing=missing,
+    )
+
+
+def row_of_note(
+    shape: Shape, kind: str, changed_at: datetime, *, record: str | None, old: str | None
+) -> Row | None:
+    """Return the row as a trigger noted it (`record` and `old` are JSON objects), or None.
+
+    The note has all values but those that Postgres computes when they are read. Of a deleted row
+    no more is shown than `row_of_table` would.
+    """
+    after, before = _objects(shape, record), _objects(shape, old) or {}
+    source = before if after is None else after
+    key = tuple(_plain(source.get(name)) for name in shape.key)
+    if not key or None in key:
+        return None
+    shown = shape.key if kind == "D" and shape.row_security else before
+    return Row(
+        shape,
+        KINDS[kind],
+        changed_at,
+        record=after,
+        old=None if kind == "I" else {name: before[name] for name in shown if name in before},
+        key=tuple(value for value in key if value is not None),
+        missing=tuple(column.name for column in shape.columns.values() if column.is_virtual),
     )
 
 
@@ -192,26 +259,73 @@ def row_of_view(view: Shape, row: Row, shaped: str | None) -> Row:
     return Row(view, row.kind, row.committed_at, record=record, old=old, key=row.key)
 
 
-def _texts(shape: Shape, names: tuple[str, ...], values: Tuple) -> dict[str, str]:
-    texts = {}
-    for name, value in zip(names, values, strict=True):
-        column = shape.columns.get(name)
-        if column is not None and not isinstance(value, Unchanged):
-            texts[name] = "null" if value is None else column.write(value)
-    return texts
-
-
-def _raw(names: tuple[str, ...], values: Tuple | None) -> dict[str, str]:
+def _objects(shape: Shape, text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
     return {
-        name: value
-        for name, value in zip(names, values or (), strict=False)
-        if isinstance(value, str)
+        name: bytes(value).decode()
+        for name, value in msgspec.json.decode(text, type=dict[str, msgspec.Raw]).items()
+        if name in shape.columns and not shape.columns[name].is_virtual
     }
 
 
-def _object(texts: dict[str, str], columns: tuple[str, ...]) -> str:
-    return "{" + ",".join(f"{quote(name)}:{texts[name]}" for name in columns if name in texts) + "}"
+def _plain(text: str | None) -> str | None:
+    """Return a value's text as Postgres reads it, from JSON."""
+    if text is None or text == "null":
+        return None
+    return str(msgspec.json.decode(text)) if text.startswith('"') else text
 
 
-def _small(texts: dict[str, str]) -> dict[str, str]:
+def _known(shape: Shape, names: tuple[str, ...], values: Sequence[Value]) -> dict[str, str | None]:
+    """Return the values that are there, of the columns that there are now."""
+    return {
+        name: value
+        for name, value in zip(names, values, strict=True)
+        if not isinstance(value, Unchanged) and name in shape.columns
+    }
+
+
+def _missing(
+    shape: Shape, names: tuple[str, ...], record: Mapping[str, str | None]
+) -> tuple[str, ...]:
+    """Return what the table has and the log does not.
+
+    Before Postgres 18 that is generated columns, and always large values that did not change.
+    """
+    if len(record) == len(shape.columns):
+        return ()
+    return tuple(
+        column.name
+        for column in shape.columns.values()
+        if column.name not in record and (column.name in names or column.is_generated)
+    )
+
+
+@lru_cache(maxsize=DESCRIPTIONS_MAX)
+def _named(shape: Shape) -> str:
+    return f'"schema":{quote(shape.schema)},"table":{quote(shape.name)}'
+
+
+@lru_cache(maxsize=DESCRIPTIONS_MAX)
+def _described(shape: Shape, columns: tuple[str, ...]) -> str:
+    described = ",".join(
+        f'{{"name":{quote(name)},"type":{quote(shape.columns[name].type)}}}'
+        for name in columns
+        if name in shape.columns
+    )
+    return f"[{described}]"
+
+
+_quoted = lru_cache(maxsize=DESCRIPTIONS_MAX)(quote)
+
+
+def _object(texts: Mapping[str, str], columns: Iterable[str]) -> str:
+    if isinstance(texts, _Written):
+        fields = texts.fields(columns)
+    else:
+        fields = [f"{_quoted(name)}:{texts[name]}" for name in columns if name in texts]
+    return "{" + ",".join(fields) + "}"
+
+
+def _small(texts: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in texts.items() if len(text) <= LARGE_RECORD_VALUE_BYTES_MAX}

@@ -26,8 +26,9 @@ from tintype.realtime.limits import (
     TICK_SECONDS,
     TOPIC_BYTES_MAX,
 )
+from tintype.realtime.permissions import Permissions
 from tintype.realtime.socket import GOING_AWAY, Socket
-from tintype.realtime.topics import Topics
+from tintype.realtime.topics import Halls, Topics
 
 VERSION_DEFAULT = "1.0.0"
 
@@ -50,8 +51,9 @@ class Realtime:
         self, pool: Pool, database_url: str, keys: KeySet, *, grace_seconds: float
     ) -> None:
         self._keys = keys
-        self._topics = Topics()
-        self._changes = Changes(database_url, pool, grace_seconds=grace_seconds)
+        self._halls = Halls(Topics(), Topics())
+        self._permissions = Permissions(pool)
+        self._changes = Changes(database_url, pool, self._halls, grace_seconds=grace_seconds)
         self._sockets: set[Socket] = set()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -76,10 +78,11 @@ class Realtime:
         ]
 
     async def start(self) -> None:
-        """Begin to watch the time, and drop the slots that crashed servers left."""
+        """Begin to watch the time, and to remove what crashed servers left and what is old."""
         self._tasks = [
             asyncio.create_task(self._tick()),
-            asyncio.create_task(self._changes.capture.clean()),
+            asyncio.create_task(self._changes.recent.watch()),
+            asyncio.create_task(self._changes.capture.sweep()),
         ]
 
     async def close(self) -> None:
@@ -123,7 +126,8 @@ class Realtime:
             version=version,
             principal=principal,
             keys=self._keys,
-            topics=self._topics,
+            halls=self._halls,
+            permissions=self._permissions,
             changes=self._changes,
         )
         self._sockets.add(socket)
@@ -143,7 +147,8 @@ class Realtime:
                 socket.tick()
 
     async def _post_many(self, request: Request) -> Response:
-        if await self._caller(request) is None:
+        principal = await self._caller(request)
+        if principal is None:
             return _answer(401, {"message": "Unauthorized"})
         body = await _body(request)
         if body is None:
@@ -157,14 +162,18 @@ class Realtime:
         for one in posted.messages:
             if not _is_topic(one.topic) or not one.event:
                 return _answer(422, {"errors": {"messages": ["topic and event can't be blank"]}})
+        private = [one.topic for one in posted.messages if one.private]
+        rights = await self._permissions.of(principal, private) if private else {}
         for one in posted.messages:
-            if not one.private:
+            if not one.private or rights[one.topic].sends_broadcast:
                 payload = broadcast_payload(one.event, one.payload)
-                self._topics.broadcast(Message(PREFIX + one.topic, "broadcast", payload))
+                message = Message(PREFIX + one.topic, "broadcast", payload)
+                self._halls.of(one.private).broadcast(message)
         return Response(status_code=202)
 
     async def _post_one(self, request: Request) -> Response:
-        if await self._caller(request) is None:
+        principal = await self._caller(request)
+        if principal is None:
             return _answer(401, {"message": "Unauthorized"})
         body = await _body(request)
         if body is None:
@@ -172,17 +181,18 @@ class Realtime:
         topic, event = request.path_params["topic"], request.path_params["event"]
         if not _is_topic(topic) or not event or len(event.encode()) > TOPIC_BYTES_MAX:
             return _answer(422, {"errors": {"topic": ["is too long"]}})
-        if request.query_params.get("private") == "true":
-            return Response(status_code=202)
         name = PREFIX + topic
-        if request.headers.get("content-type", "").startswith("application/octet-stream"):
-            self._topics.broadcast(RawMessage(name, event, body))
-            return Response(status_code=202)
         try:
-            payload = broadcast_payload(event, msgspec.json.decode(body))
+            if request.headers.get("content-type", "").startswith("application/octet-stream"):
+                message: Message = RawMessage(name, event, body)
+            else:
+                payload = broadcast_payload(event, msgspec.json.decode(body))
+                message = Message(name, "broadcast", payload)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return _answer(422, {"errors": {"payload": ["is not JSON"]}})
-        self._topics.broadcast(Message(name, "broadcast", payload))
+        private = request.query_params.get("private") == "true"
+        if not private or (await self._permissions.of(principal, [topic]))[topic].sends_broadcast:
+            self._halls.of(private).broadcast(message)
         return Response(status_code=202)
 
     async def _caller(self, request: Request) -> Principal | None:

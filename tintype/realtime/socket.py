@@ -6,13 +6,14 @@ it holds here is bounded; beyond a limit it is refused or closed, with a reason.
 
 import asyncio
 from collections import deque
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.types import Receive, Send
 
 from tintype import clock, events
 from tintype.auth import KeySet, Principal
+from tintype.rate import Bucket, Limit
 from tintype.realtime import frames
 from tintype.realtime.changes import Changes
 from tintype.realtime.channel import PREFIX, Channel, JoinRefused, Line
@@ -25,9 +26,10 @@ from tintype.realtime.limits import (
     QUEUE_MESSAGES_MAX,
     SILENCE_SECONDS_MAX,
     TOPICS_PER_SOCKET_MAX,
-    Allowance,
 )
-from tintype.realtime.topics import Topics
+from tintype.realtime.outlet import BUFFERED_BYTES_MAX, Outlet, frame_of
+from tintype.realtime.permissions import Permissions
+from tintype.realtime.topics import Halls
 
 NORMAL, GOING_AWAY, UNREADABLE, REFUSED = 1000, 1001, 1007, 1008
 BROKEN, TRY_LATER = 1011, 1013
@@ -45,7 +47,8 @@ class Socket:
         version: str,
         principal: Principal,
         keys: KeySet,
-        topics: Topics,
+        halls: Halls,
+        permissions: Permissions,
         changes: Changes,
     ) -> None:
         self._receive = receive
@@ -53,22 +56,27 @@ class Socket:
         self._version = version
         self._principal = principal
         self._keys = keys
-        self._topics = topics
+        self._halls = halls
+        self._permissions = permissions
         self._changes = changes
         self._channels: dict[str, Channel] = {}
         self._joining: dict[str, tuple[Channel, asyncio.Task[None]]] = {}
         self._queue: deque[str | bytes] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
+        self._outlet = Outlet(receive)
+        # Whether a message is on its way through the server, so that none may overtake it.
+        self._writing = True
         self._heard_at = clock.monotonic_seconds()
-        self._messages = Allowance(MESSAGES_PER_SECOND_MAX)
-        self._joins = Allowance(JOINS_PER_SECOND_MAX)
+        self._messages = Bucket(Limit(MESSAGES_PER_SECOND_MAX, seconds=1))
+        self._joins = Bucket(Limit(JOINS_PER_SECOND_MAX, seconds=1))
         self._ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
         self._line = Line(self._push, self._reply, self._channel_closed)
 
     async def run(self) -> None:
         """Accept and serve the client until it leaves or `end` is called."""
         await self._send({"type": "websocket.accept"})
+        self._writing = False
         reader = asyncio.create_task(self._read())
         writer = asyncio.create_task(self._write())
         try:
@@ -112,7 +120,7 @@ class Socket:
             if message["type"] == "websocket.disconnect":
                 return None
             self._heard_at = clock.monotonic_seconds()
-            if not self._messages.take():
+            if self._messages.take():
                 return self.end(REFUSED, "ClientMessageRateLimitReached: too many per second")
             try:
                 text = message.get("text")
@@ -146,7 +154,7 @@ class Socket:
     def _begin_join(self, frame: Frame) -> None:
         if not frame.topic.startswith(PREFIX) or frame.topic == PREFIX:
             return self._refuse(frame, "TopicNameRequired: You must provide a topic name")
-        if not self._joins.take():
+        if self._joins.take():
             return self._refuse(frame, "ClientJoinRateLimitReached: Too many joins per second")
         known = self._channels.get(frame.topic)
         if known is not None:
@@ -155,7 +163,12 @@ class Socket:
         if len(self._channels) + len(self._joining) >= TOPICS_PER_SOCKET_MAX:
             return self._refuse(frame, "ChannelRateLimitReached: Too many channels")
         channel = Channel(
-            self._line, frame, keys=self._keys, topics=self._topics, changes=self._changes
+            self._line,
+            frame,
+            keys=self._keys,
+            halls=self._halls,
+            permissions=self._permissions,
+            changes=self._changes,
         )
         task = asyncio.create_task(self._join(channel, frame))
         self._joining[frame.topic] = channel, task
@@ -183,7 +196,7 @@ class Socket:
         self._forget(frame.topic)
         self._reply(frame, "ok", "{}")
         if channel is not None:
-            self._put(self._event(channel, "phx_close"))
+            self._say(self._event(channel, "phx_close"))
 
     def _forget(self, topic: str) -> None:
         if topic in self._joining:
@@ -197,7 +210,7 @@ class Socket:
         if self._channels.get(channel.topic) is channel:
             del self._channels[channel.topic]
         channel.close()
-        self._put(self._event(channel, event))
+        self._say(self._event(channel, event))
 
     def _event(self, channel: Channel, event: str) -> str:
         ref = channel.join_ref
@@ -208,7 +221,7 @@ class Socket:
 
     def _reply(self, frame: Frame, status: str, response: str) -> None:
         payload = f'{{"status":"{status}","response":{response}}}'
-        self._put(
+        self._say(
             frames.write_text(
                 self._version,
                 frame.topic,
@@ -219,16 +232,34 @@ class Socket:
             )
         )
 
-    def _push(self, message: Message) -> None:
-        written = message.form(self._version)
-        if written is not None:
-            self._put(written)
+    def _push(self, messages: Sequence[Message]) -> None:
+        written: list[str | bytes] = []
+        wire: list[bytes] = []
+        size = 0
+        for message in messages:
+            form, frame = message.form(self._version), message.frame(self._version)
+            if form is None or frame is None:
+                continue
+            written.append(form)
+            wire.append(frame)
+            size += len(frame)
+            if size > BUFFERED_BYTES_MAX:
+                self._put(written, b"".join(wire))
+                written, wire, size = [], [], 0
+        if written:
+            self._put(written, b"".join(wire))
 
-    def _put(self, written: str | bytes) -> None:
+    def _say(self, text: str) -> None:
+        self._put((text,), frame_of(text))
+
+    def _put(self, written: Sequence[str | bytes], wire: bytes) -> None:
+        """Send messages, which are `wire` on the wire, in their order."""
         if self._ended.done():
             return None
-        self._queue.append(written)
-        self._queued_bytes += len(written)
+        if not (self._queue or self._writing) and self._outlet.write(wire):
+            return None
+        self._queue.extend(written)
+        self._queued_bytes += sum(map(len, written))
         if self._queued_bytes > QUEUE_BYTES_MAX or len(self._queue) > QUEUE_MESSAGES_MAX:
             self._queue.clear()
             return self.end(TRY_LATER, "SlowConsumer: messages are not read fast enough")
@@ -239,6 +270,7 @@ class Socket:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self._writing = True
             while self._queue:
                 written = self._queue.popleft()
                 self._queued_bytes -= len(written)
@@ -247,23 +279,13 @@ class Socket:
                     await self._send({"type": "websocket.send", kind: written})
                 except OSError:
                     return
+            self._writing = False
 
     async def _close(self, code: int, reason: str) -> None:
         try:
             async with asyncio.timeout(CLOSE_SECONDS_MAX):
                 await self._send({"type": "websocket.close", "code": code, "reason": reason[:120]})
         except TimeoutError:
-            self._abort()
+            self._outlet.abort()
         except (OSError, RuntimeError):
             return
-
-    def _abort(self) -> None:
-        """Break the connection of a client that takes nothing, not even the close frame.
-
-        ASGI has no word for it, and a plain close would wait until the client reads what is sent.
-        """
-        protocol = getattr(self._receive, "__self__", None)
-        transport = getattr(protocol, "transport", None)
-        if transport is not None:
-            with suppress(AttributeError, OSError, RuntimeError):
-                transport.abort()

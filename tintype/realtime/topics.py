@@ -6,7 +6,7 @@ itself while it is there.
 
 from collections.abc import Iterable
 from itertools import count
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tintype.realtime.frames import Message, quote
 from tintype.realtime.limits import PRESENCES_PER_TOPIC_MAX
@@ -116,6 +116,17 @@ class Topics:
         for member in tuple(topic.members):
             if member.hears_presence:
                 member.push(message)
+
+
+class Halls(NamedTuple):
+    """The topics that are open to all, and those of the same names where policies decide."""
+
+    public: Topics
+    private: Topics
+
+    def of(self, private: bool) -> Topics:
+        """Return the hall that a message or a channel belongs to."""
+        return self.private if private else self.public
 
 
 def _by_key(presences: Iterable[Presence]) -> str:

@@ -21,39 +21,15 @@ begin
 end
 $$;
 
-grant usage on schema tintype to service_role;
-revoke all on function tintype.record_object(text, text, text, jsonb, jsonb, text, boolean)
-from public;
-grant execute on function tintype.record_object(text, text, text, jsonb, jsonb, text, boolean)
-to service_role;
-
+-- What a user brings lies in a folder with the user's id, and is the user's to read, add to,
+-- replace and remove; what was made for the user is the user's to read.
 drop policy if exists users_read_own_uploads on storage.objects;
-create policy users_read_own_uploads on storage.objects
-for select to authenticated
-using (
-  bucket_id = 'uploads' and (storage.foldername(name))[1] = (select auth.uid())::text
-);
-
 drop policy if exists users_add_to_own_uploads on storage.objects;
-create policy users_add_to_own_uploads on storage.objects
-for insert to authenticated
-with check (
-  bucket_id = 'uploads' and (storage.foldername(name))[1] = (select auth.uid())::text
-);
-
 drop policy if exists users_replace_own_uploads on storage.objects;
-create policy users_replace_own_uploads on storage.objects
-for update to authenticated
-using (
-  bucket_id = 'uploads' and (storage.foldername(name))[1] = (select auth.uid())::text
-)
-with check (
-  bucket_id = 'uploads' and (storage.foldername(name))[1] = (select auth.uid())::text
-);
-
 drop policy if exists users_remove_own_uploads on storage.objects;
-create policy users_remove_own_uploads on storage.objects
-for delete to authenticated
+drop policy if exists users_keep_own_uploads on storage.objects;
+create policy users_keep_own_uploads on storage.objects
+for all to authenticated
 using (
   bucket_id = 'uploads' and (storage.foldername(name))[1] = (select auth.uid())::text
 );
@@ -67,20 +43,14 @@ using (
 
 revoke all on tintype.uploads, tintype.upload_parts from public, anon, authenticated, service_role;
 grant select on tintype.uploads, tintype.upload_parts to service_role;
-revoke all on function
-tintype.begin_upload(
-  uuid, text, text, text, text, boolean, bigint, text, text, jsonb, text, integer, integer
-),
-tintype.set_upload_length(uuid, bigint),
-tintype.extend_upload(uuid, bigint, bigint, text, integer),
-tintype.complete_upload(uuid, integer),
-tintype.end_upload(uuid),
-tintype.forget_upload(uuid)
-from public;
+
+-- What every verb may be called by was taken away in kernel.sql, which is applied before this.
 grant execute on function
+tintype.record_object(text, text, text, jsonb, jsonb, text, boolean),
 tintype.begin_upload(
   uuid, text, text, text, text, boolean, bigint, text, text, jsonb, text, integer, integer
 ),
+tintype.upload_offset(uuid),
 tintype.set_upload_length(uuid, bigint),
 tintype.extend_upload(uuid, bigint, bigint, text, integer),
 tintype.complete_upload(uuid, integer),

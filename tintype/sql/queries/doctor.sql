@@ -1,7 +1,12 @@
 -- name: server
 select
   current_setting('server_version') as version,
-  current_setting('wal_level') as wal_level;
+  current_setting('wal_level') as wal_level,
+  current_setting('max_slot_wal_keep_size') as slot_keep,
+  r.rolname::text as login_role,
+  r.rolreplication or r.rolsuper as may_replicate
+from pg_roles as r
+where r.rolname = session_user;
 
 -- name: lost
 select count(*)

@@ -87,17 +87,30 @@ insert into storage.objects (
 values ($1, $2, $3, $4, $5, $6, $7);
 
 -- name: add_or_replace
-insert into storage.objects (
-  bucket_id, name, version, metadata, user_metadata, owner, owner_id
-)
-values ($1, $2, $3, $4, $5, $6, $7)
-on conflict (bucket_id, name) do update
+with added as (
+  insert into storage.objects (
+    bucket_id, name, version, metadata, user_metadata, owner, owner_id
+  )
+  values ($1, $2, $3, $4, $5, $6, $7)
+  on conflict do nothing
+  returning id
+),
+
+replaced as (
+  update storage.objects
   set
-    version = excluded.version,
-    metadata = excluded.metadata,
-    user_metadata = excluded.user_metadata,
-    owner = excluded.owner,
-    owner_id = excluded.owner_id;
+    version = $3,
+    metadata = $4,
+    user_metadata = $5,
+    owner = $6,
+    owner_id = $7
+  where bucket_id = $1 and name = $2
+  returning id
+)
+
+select id from added
+union all
+select id from replaced;
 
 -- name: move
 update storage.objects
@@ -201,12 +214,7 @@ select
   u.header,
   u.expires_at,
   u.completed_at is not null as is_complete,
-  coalesce(
-    (
-      select max(p.start_bytes + p.size_bytes) from tintype.upload_parts as p
-      where p.upload_id = u.id
-    ), 0
-  ) as offset_bytes,
+  tintype.upload_offset(u.id) as offset_bytes,
   (select count(*) from tintype.upload_parts as p where p.upload_id = u.id) as parts
 from tintype.uploads as u
 where u.id = $1 and u.expires_at > tintype.clock();

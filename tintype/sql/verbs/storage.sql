@@ -14,17 +14,19 @@ create or replace function tintype.record_object(
 language plpgsql
 set search_path = ''
 as $$
+declare
+  -- The subject of an outside issuer's token need not be a UUID.
+  v_owner uuid := case
+    when p_owner ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_owner::uuid
+  end;
 begin
   loop
     insert into storage.objects (
       bucket_id, name, version, metadata, user_metadata, owner, owner_id
     )
-    values (
-      p_bucket, p_name, p_version, p_metadata, p_user_metadata,
-      case when p_owner ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_owner::uuid end,
-      p_owner
-    )
-    on conflict (bucket_id, name) do nothing
+    values (p_bucket, p_name, p_version, p_metadata, p_user_metadata, v_owner, p_owner)
+    -- Without its columns: newer databases of Supabase keep a name unique by another index.
+    on conflict do nothing
     returning storage.objects.id into object_id;
     if found then
       return next;
@@ -44,9 +46,7 @@ begin
         version = p_version,
         metadata = p_metadata,
         user_metadata = p_user_metadata,
-        owner = case
-          when p_owner ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_owner::uuid
-        end,
+        owner = v_owner,
         owner_id = p_owner,
         updated_at = now(),
         last_accessed_at = now()
@@ -110,6 +110,17 @@ begin
 end
 $$;
 
+-- Returns the offset of an upload in bytes: the end of its last part. Locks nothing.
+create or replace function tintype.upload_offset(p_id uuid) returns bigint
+language sql
+stable
+set search_path = ''
+as $$
+  select coalesce(max(p.start_bytes + p.size_bytes), 0)
+  from tintype.upload_parts as p
+  where p.upload_id = p_id
+$$;
+
 -- Says how long an upload will be, once. Locks its row. False when it has another length, has
 -- ended, or holds more than that already.
 create or replace function tintype.set_upload_length(p_id uuid, p_length bigint) returns boolean
@@ -126,10 +137,7 @@ begin
     and coalesce(u.length_bytes, p_length) = p_length
     and u.completed_at is null
     and u.expires_at > tintype.clock()
-    and p_length >= coalesce(
-      (select max(p.start_bytes + p.size_bytes) from tintype.upload_parts as p
-      where p.upload_id = p_id), 0
-    );
+    and p_length >= tintype.upload_offset(p_id);
   return found;
 end
 $$;
@@ -153,17 +161,7 @@ begin
   from tintype.uploads as u
   where u.id = p_id and u.completed_at is null and u.expires_at > v_now
   for update;
-  if
-    not found
-    or p_start + p_size > v_length
-    or p_start <> coalesce(
-      (
-        select max(p.start_bytes + p.size_bytes)
-        from tintype.upload_parts as p
-        where p.upload_id = p_id
-      ), 0
-    )
-  then
+  if not found or p_start + p_size > v_length or p_start <> tintype.upload_offset(p_id) then
     return null;
   end if;
   insert into tintype.upload_parts (upload_id, start_bytes, size_bytes, key)
