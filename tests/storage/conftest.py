@@ -1,7 +1,8 @@
 """A storage on a real disk and database, behind a real server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx2
@@ -10,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from storage_site import OBJECT_BYTES_MAX, SECRET, MakeBucket, Site, authenticate
 
+from support.s3 import S3Server
 from support.serve import serving
 from tintype import database
 from tintype.config import Config, ServerConfig, StorageConfig
@@ -46,6 +48,16 @@ def ada() -> UUID:
 @pytest.fixture
 def bob() -> UUID:
     return uuid4()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """Return each of the backends as `[tintype.storage]` names it."""
+    if request.param == "folder":
+        yield {}
+        return
+    with S3Server() as server:
+        yield {"backend": "s3", **server.settings(server.make_bucket())}
 
 
 @pytest.fixture

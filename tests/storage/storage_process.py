@@ -1,9 +1,10 @@
 """A storage in a process of its own, which can be killed and weighed.
 
-python storage_process.py <database url> <data folder> <port> <largest object in bytes>
+python storage_process.py <database url> <data folder> <port> <`[tintype.storage]` as JSON>
 """
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -20,7 +22,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
 
-async def serve(url: str, data: str, port: int, object_bytes_max: int) -> None:
+async def serve(url: str, data: str, port: int, settings: dict[str, Any]) -> None:
     """Serve `/storage/v1` until killed; print a line once it answers."""
     import uvicorn
     from starlette.applications import Starlette
@@ -35,7 +37,7 @@ async def serve(url: str, data: str, port: int, object_bytes_max: int) -> None:
         data=Path(data),
         project=Path(data),
         server=ServerConfig(port=port),
-        storage=StorageConfig(object_bytes_max=object_bytes_max),
+        storage=StorageConfig(**settings),
     )
     pool = await database.connect(url)
     app = Starlette(
@@ -52,12 +54,12 @@ async def serve(url: str, data: str, port: int, object_bytes_max: int) -> None:
 class ServedStorage:
     """The child. `kill` is SIGKILL to exactly its pid."""
 
-    def __init__(self, database_url: str, data: Path, object_bytes_max: int) -> None:
+    def __init__(self, database_url: str, data: Path, settings: dict[str, Any]) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}/storage/v1"
-        self._words = [database_url, str(data), str(self.port), str(object_bytes_max)]
+        self._words = [database_url, str(data), str(self.port), json.dumps(settings)]
 
     async def start(self) -> None:
         self._child = subprocess.Popen(
@@ -87,9 +89,10 @@ class ServedStorage:
 
 @asynccontextmanager
 async def served_storage(
-    database_url: str, data: Path, object_bytes_max: int
+    database_url: str, data: Path, **settings: Any
 ) -> AsyncIterator[ServedStorage]:
-    served = ServedStorage(database_url, data, object_bytes_max)
+    """Yield a child whose `[tintype.storage]` is `settings`."""
+    served = ServedStorage(database_url, data, settings)
     await served.start()
     try:
         yield served
@@ -98,4 +101,4 @@ async def served_storage(
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    asyncio.run(serve(sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])))

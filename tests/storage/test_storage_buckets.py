@@ -37,12 +37,20 @@ async def test_the_service_role_makes_changes_and_removes_a_bucket(site: Site) -
 
 async def test_a_size_limit_may_be_written_with_a_unit(site: Site) -> None:
     service = site.service()
-    await service.create_bucket("mine", options={"file_size_limit": "20MB"})
-    assert (await service.get_bucket("mine")).file_size_limit == 20 * 1024 * 1024
+    await service.create_bucket("mine", options={"file_size_limit": 1})
+    for limit, size in (
+        ("20MB", 20_000_000),
+        ("1.5kb", 1500),
+        ("7", 7),
+        (8.0, 8),
+        ("2 GB", 2 * 10**9),
+    ):
+        await service.update_bucket("mine", {"file_size_limit": limit})
+        assert (await service.get_bucket("mine")).file_size_limit == size
     await service.update_bucket("mine", {"file_size_limit": None})
     assert (await service.get_bucket("mine")).file_size_limit is None
     malformed = ("400", "InvalidRequest")
-    for limit in ("-1", "much", -5, "1EB"):
+    for limit in ("-1", "much", -5, "1EB", "1.2.3MB", 1e300):
         assert await code_of(service.update_bucket("mine", {"file_size_limit": limit})) == malformed
 
 

@@ -109,20 +109,24 @@ async def test_a_stranger_sees_nothing_and_a_cursor_opens_nothing(
         assert await listed(site, bob, **body) == {"hasNext": False, "folders": [], "objects": []}
 
 
-@pytest.mark.parametrize("cursor", ["%%%", "e30", "WyJuYW1lIl0", "x" * 5000, "WzEsMiwzLDRd"])
-async def test_a_cursor_of_ones_own_making_is_refused(site: Site, ada: UUID, cursor: str) -> None:
-    answer = await site.http.post(
-        "/object/list-v2/uploads", headers=bearer(ada), json={"cursor": cursor}
-    )
-    assert (answer.status_code, answer.json()["statusCode"]) == (400, "400")
+CURSORS = ["%%%", "e30", "WyJuYW1lIl0", "x" * 5000, "WzEsMiwzLDRd"]
 
 
-@pytest.mark.parametrize("prefix", ["../", "%2e%2e/", "a\u0000b", "ü", "a' or true --", "/" * 2000])
-async def test_a_prefix_that_no_name_has_finds_nothing(
-    site: Site, ada: UUID, folder: str, prefix: str
-) -> None:
-    page = await listed(site, ada, prefix=prefix)
-    assert page == {"hasNext": False, "folders": [], "objects": []}
+async def test_a_cursor_of_ones_own_making_is_refused(site: Site, ada: UUID) -> None:
+    for cursor in CURSORS:
+        answer = await site.http.post(
+            "/object/list-v2/uploads", headers=bearer(ada), json={"cursor": cursor}
+        )
+        assert (answer.status_code, answer.json()["statusCode"]) == (400, "400")
+
+
+NO_PREFIXES = ["../", "%2e%2e/", "a\u0000b", "ü", "a' or true --", "/" * 2000]
+
+
+async def test_a_prefix_that_no_name_has_finds_nothing(site: Site, ada: UUID, folder: str) -> None:
+    for prefix in NO_PREFIXES:
+        page = await listed(site, ada, prefix=prefix)
+        assert page == {"hasNext": False, "folders": [], "objects": []}
 
 
 async def test_a_missing_bucket_is_said_to_be_missing(site: Site, ada: UUID) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -222,7 +223,7 @@ async def test_row_level_security_is_asked_again_at_the_end(
 ) -> None:
     path = await tus.begin("uploads", f"{ada}/a.png", len(PNG))
     await tus.patch(path, 0, PNG[:100])
-    await admin.execute("drop policy users_add_to_own_uploads on storage.objects")
+    await admin.execute("drop policy users_keep_own_uploads on storage.objects")
     answer = await tus.patch(path, 100, PNG[100:])
     assert answer.status_code == 403
     assert await site.rows() == set()
@@ -267,41 +268,36 @@ async def test_an_id_that_was_made_up_opens_nothing(
     assert await tus.offset(path) == 0
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["../a", "a/../../b", "%2e%2e/a", "%252e%252e/a", "a\0b", "a//b", "x" * 1025, "ü", "a\\b"],
-)
-async def test_a_name_that_is_no_key_does_not_begin(site: Site, tus: Tus, name: str) -> None:
-    answer = await tus.create("uploads", name, 10)
-    assert answer.status_code == 400 and answer.text.startswith("Invalid key")
+async def test_a_name_that_is_no_key_does_not_begin(site: Site, tus: Tus) -> None:
+    for name in ("../a", "a/../../b", "%2e%2e/a", "a\0b", "a//b", "x" * 1025, "ü", "a\\b"):
+        answer = await tus.create("uploads", name, 10)
+        assert answer.status_code == 400 and answer.text.startswith("Invalid key")
     assert await site.storage.pool.fetchval("select count(*) from tintype.uploads") == 0
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Upload-Length": "-1"},
-        {"Upload-Length": "ten"},
-        {"Upload-Length": "9" * 30},
-        {"Upload-Length": "5", "Upload-Defer-Length": "1"},
-        {},
-        {"Upload-Length": "5", "Upload-Metadata": "bucketName %%%"},
-        {"Upload-Length": "5", "Upload-Metadata": "bucketName /w==,objectName YQ=="},
-        {"Upload-Length": "5", "Upload-Metadata": "x" * 20_000},
-        {"Upload-Length": "5", "Upload-Metadata": "bucketName dXBsb2Fkcw=="},
-        {"Upload-Length": "5", "Upload-Metadata": described("uploads", "a", metadata="[")},
-        {"Upload-Length": "5", "Upload-Metadata": described("uploads", "a", contentType="a\r\nb")},
-        {"Upload-Length": "5", "Upload-Metadata": described("uploads", "a", cacheControl="a\nb")},
-    ],
-)
-async def test_a_malformed_beginning_is_refused(
-    site: Site, ada: UUID, headers: dict[str, str]
-) -> None:
-    known = {"Tus-Resumable": "1.0.0", "Upload-Metadata": described("uploads", f"{ada}/a")}
-    answer = await site.http.post("/upload/resumable", headers=bearer(ada) | known | headers)
-    assert answer.status_code in (400, 413)
-    assert answer.headers["content-type"].startswith("text/plain")
-    assert await site.storage.pool.fetchval("select count(*) from tintype.uploads") == 0
+MALFORMED = [
+    {"Upload-Length": "-1"},
+    {"Upload-Length": "ten"},
+    {"Upload-Length": "9" * 30},
+    {"Upload-Length": "5", "Upload-Defer-Length": "1"},
+    {},
+    {"Upload-Length": "5", "Upload-Metadata": "bucketName %%%"},
+    {"Upload-Length": "5", "Upload-Metadata": "bucketName /w==,objectName YQ=="},
+    {"Upload-Length": "5", "Upload-Metadata": "x" * 20_000},
+    {"Upload-Length": "5", "Upload-Metadata": "bucketName dXBsb2Fkcw=="},
+    {"Upload-Length": "5", "Upload-Metadata": described("uploads", "a", metadata="[")},
+    {"Upload-Length": "5", "Upload-Metadata": described("uploads", "a", contentType="a\r\nb")},
+    {"Upload-Length": "5", "Upload-Metadata": described("uploads", "a", cacheControl="a\nb")},
+]
+
+
+async def test_a_malformed_beginning_is_refused(site: Site, ada: UUID) -> None:
+    for headers in MALFORMED:
+        known = {"Tus-Resumable": "1.0.0", "Upload-Metadata": described("uploads", f"{ada}/a")}
+        answer = await site.http.post("/upload/resumable", headers=bearer(ada) | known | headers)
+        assert answer.status_code in (400, 413)
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert await site.storage.pool.fetchval("select count(*) from tintype.uploads") == 0
 
 
 async def test_another_version_of_the_protocol_is_refused(site: Site, ada: UUID, tus: Tus) -> None:
@@ -523,14 +519,18 @@ async def test_an_upload_comes_in_so_many_pieces(
 
 
 async def test_a_killed_server_goes_on_where_its_bytes_end(
-    database_url: str, tmp_path: Path, ada: UUID, admin: "asyncpg.Connection[asyncpg.Record]"
+    database_url: str,
+    tmp_path: Path,
+    ada: UUID,
+    admin: "asyncpg.Connection[asyncpg.Record]",
+    place: dict[str, Any],
 ) -> None:
     await admin.execute(
         "update storage.buckets set file_size_limit = null, allowed_mime_types = null"
     )
     data = b"".join(number.to_bytes(4, "big") * 65536 for number in range(80))
     async with (
-        served_storage(database_url, tmp_path, 10**9) as served,
+        served_storage(database_url, tmp_path, object_bytes_max=10**9, **place) as served,
         httpx2.AsyncClient(base_url=served.url, trust_env=False, timeout=60) as http,
     ):
         tus = Tus(http, bearer(ada))

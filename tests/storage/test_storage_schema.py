@@ -1,9 +1,13 @@
 """Who may do what in schema storage, and whether it fits a database that has one already."""
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
+from storage3.exceptions import StorageApiError
+from storage_site import JPEG, PNG, Site
 
 from tintype import database
 
@@ -63,11 +67,8 @@ async def test_policies_name_the_operations_and_roles_they_open(admin: Admin) ->
         " where schemaname = 'storage'"
     )
     assert sorted((row["tablename"], row["cmd"], *row["roles"]) for row in rows) == [
-        ("objects", "DELETE", "authenticated"),
-        ("objects", "INSERT", "authenticated"),
+        ("objects", "ALL", "authenticated"),
         ("objects", "SELECT", "authenticated"),
-        ("objects", "SELECT", "authenticated"),
-        ("objects", "UPDATE", "authenticated"),
     ]
 
 
@@ -104,6 +105,28 @@ async def test_a_user_reaches_no_row_of_another_by_sql_either(
             )
             assert await connection.execute("delete from storage.objects") == "DELETE 0"
             assert await connection.fetch("select * from storage.buckets") == []
+
+
+async def test_a_name_may_be_unique_by_an_index_of_another_shape(
+    site: Site, ada: UUID, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    """As on a Supabase project whose storage keeps versions of objects."""
+    await admin.execute(
+        "alter table storage.objects add column archived_at timestamptz;"
+        "drop index storage.bucketid_objname;"
+        "create unique index current_name on storage.objects (bucket_id, name)"
+        " where archived_at is null"
+    )
+    files = site.user(ada).from_("uploads")
+    await files.upload(f"{ada}/a.png", PNG, {"content-type": "image/png"})
+    with pytest.raises(StorageApiError, match="already exists"):
+        await files.upload(f"{ada}/a.png", PNG, {"content-type": "image/png"})
+    replacing = {"content-type": "image/png", "upsert": "true"}
+    await asyncio.gather(*(files.upload(f"{ada}/b.png", PNG, replacing) for _ in range(8)))
+    await files.upload(f"{ada}/a.png", JPEG, replacing)
+    await files.move(f"{ada}/a.png", f"{ada}/c.png")
+    assert await files.download(f"{ada}/c.png") == JPEG
+    assert len(site.files()) == 2
 
 
 async def test_the_migration_leaves_a_storage_schema_that_exists_to_its_owner(

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -29,12 +30,16 @@ pytestmark = [
 
 @pytest.fixture
 async def served(
-    database_url: str, tmp_path: Path, admin: "asyncpg.Connection[asyncpg.Record]"
+    place: dict[str, Any],
+    database_url: str,
+    tmp_path: Path,
+    admin: "asyncpg.Connection[asyncpg.Record]",
 ) -> AsyncIterator[ServedStorage]:
     await admin.execute(
         "update storage.buckets set file_size_limit = null, allowed_mime_types = null"
     )
-    async with served_storage(database_url, tmp_path, 2 * LARGE_BYTES) as child:
+    settings = {"object_bytes_max": 2 * LARGE_BYTES} | place
+    async with served_storage(database_url, tmp_path, **settings) as child:
         yield child
 
 

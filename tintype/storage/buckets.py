@@ -4,6 +4,7 @@ Under row-level security like everything else: by default the service role alone
 """
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import asyncpg
@@ -19,8 +20,9 @@ from tintype.storage.rows import Bucket
 EMPTY_BATCH_OBJECTS = 1000
 MIME_TYPES_MAX = 100
 
-_SIZE = re.compile(r"(\d{1,15})\s*(b|kb|mb|gb|tb)?", re.IGNORECASE | re.ASCII)
-_UNITS = {"b": 1, "kb": 1024, "mb": 1024**2, "gb": 1024**3, "tb": 1024**4}
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(b|kb|mb|gb|tb)?", re.IGNORECASE | re.ASCII)
+# As storage-api counts them.
+_UNITS = {"b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "tb": 1000**4}
 _BYTES_MAX = 2**62
 
 
@@ -39,8 +41,8 @@ class BucketSettings(msgspec.Struct, frozen=True):
         limit = self.file_size_limit
         if limit is None or isinstance(limit, msgspec.UnsetType):
             return None
-        match = _SIZE.fullmatch(str(int(limit)) if isinstance(limit, float) else str(limit))
-        size = int(match[1]) * _UNITS[(match[2] or "b").lower()] if match else -1
+        match = _SIZE.fullmatch(f"{limit:.0f}" if isinstance(limit, float) else str(limit))
+        size = int(Decimal(match[1]) * _UNITS[(match[2] or "b").lower()]) if match else -1
         if not 0 <= size <= _BYTES_MAX:
             raise InvalidRequest("file_size_limit_malformed", "`file_size_limit` is not a size.")
         return size or None
@@ -58,17 +60,6 @@ class BucketSettings(msgspec.Struct, frozen=True):
         return types
 
 
-async def get(storage: Storage, principal: Principal, bucket: str) -> Bucket:
-    """Return a bucket as the caller sees it. Raises `NotFound`."""
-    if not keys.is_bucket(bucket):
-        raise rows.bucket_not_found()
-    async with rows.acting(storage.pool, principal.role, principal.claims) as connection:
-        row = await connection.fetchrow(rows.sql("bucket"), bucket)
-    if row is None:
-        raise rows.bucket_not_found()
-    return Bucket(**dict(row))
-
-
 async def find(
     storage: Storage,
     principal: Principal,
@@ -80,10 +71,8 @@ async def find(
     offset: int,
 ) -> list[Bucket]:
     """Return the buckets that the caller sees; `search` is a part of the name."""
-    async with rows.acting(storage.pool, principal.role, principal.claims) as connection:
-        found = await connection.fetch(
-            rows.sql("buckets"), search, column, descending, limit, offset
-        )
+    arguments = (search, column, descending, limit, offset)
+    found = await rows.read(storage.pool, principal, "buckets", *arguments)
     return [Bucket(**dict(row)) for row in found]
 
 
@@ -95,7 +84,7 @@ async def create(storage: Storage, principal: Principal, settings: BucketSetting
         raise InvalidRequest("bucket_type_unknown", "Only buckets of type STANDARD can be made.")
     owner: Any = principal.claims.get("sub")
     try:
-        async with rows.acting(storage.pool, principal.role, principal.claims) as connection:
+        async with rows.acting(storage.pool, principal) as connection:
             await connection.execute(
                 rows.sql("create_bucket"),
                 bucket,
@@ -116,7 +105,7 @@ async def update(
     """Change what `settings` names. Raises `NotFound`, also when the caller may not."""
     if not keys.is_bucket(bucket):
         raise rows.bucket_not_found()
-    async with rows.acting(storage.pool, principal.role, principal.claims) as connection:
+    async with rows.acting(storage.pool, principal) as connection:
         changed = await connection.fetchval(
             rows.sql("update_bucket"),
             bucket,
@@ -132,7 +121,7 @@ async def update(
 
 async def delete(storage: Storage, principal: Principal, bucket: str) -> None:
     """Remove an empty bucket. Raises `Conflict` (`bucket_not_empty`), `NotFound`."""
-    await get(storage, principal, bucket)
+    await storage.bucket(bucket, principal)
     if await storage.pool.fetchval(rows.sql("first_names"), bucket, 1) is not None:
         raise _not_empty()
     try:

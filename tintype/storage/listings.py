@@ -6,12 +6,12 @@ objects which come and go in between neither repeat others nor hide them.
 
 import base64
 import binascii
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
+from tintype.auth import Principal
 from tintype.errors import InvalidRequest
 from tintype.storage import keys, rows
 from tintype.storage.objects import Storage
@@ -46,9 +46,8 @@ async def page(
     storage: Storage,
     bucket: str,
     prefix: str,
+    principal: Principal | None = None,
     *,
-    role: str | None = None,
-    claims: Mapping[str, Any] | None = None,
     with_delimiter: bool = False,
     column: Column = "name",
     descending: bool = False,
@@ -68,19 +67,20 @@ async def page(
         return Page([], None)
     # Names are ASCII: what begins with the prefix is one range of the index.
     end = prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else ""
-    async with rows.acting(storage.pool, role, claims) as connection:
-        found = await connection.fetch(
-            rows.sql("list_v2"),
-            bucket,
-            prefix,
-            end,
-            with_delimiter,
-            column,
-            descending,
-            after.moment if after is not None else None,
-            after.name if after is not None else None,
-            limit + 1,
-        )
+    found = await rows.read(
+        storage.pool,
+        principal,
+        "list_v2",
+        bucket,
+        prefix,
+        end,
+        with_delimiter,
+        column,
+        descending,
+        after.moment if after is not None else None,
+        after.name if after is not None else None,
+        limit + 1,
+    )
     entries = [
         ListEntry(**{name: value for name, value in row.items() if name != "moment"})
         for row in found[:limit]

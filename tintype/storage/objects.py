@@ -1,9 +1,8 @@
 """How do bytes become an object, and how do they come back?"""
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from urllib.parse import quote
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 
@@ -13,12 +12,11 @@ from tintype.database import Connection, Pool
 from tintype.errors import InvalidRequest, RequestError
 from tintype.storage import keys, media, rows, streams
 from tintype.storage.backends import Backend, open_backend
+from tintype.storage.drafts import Draft, Uploader
 from tintype.storage.rows import CACHE_CONTROL, Bucket, ListEntry, ObjectRow, StoredObject
 from tintype.storage.signatures import Signer
 
 ROUTE_PREFIX = "/storage/v1"
-# A reader whose object was replaced between row and bytes looks the row up again, this often.
-REPLACED_TRIES_MAX = 5
 UNRECORDED_MAX = 1000
 LISTED_ROWS_MAX = 1000
 
@@ -49,99 +47,82 @@ class Storage:
         data: bytes | AsyncIterable[bytes],
         *,
         media_type: str,
-        cache_control: str = CACHE_CONTROL,
-        user_metadata: Mapping[str, Any] | None = None,
         upsert: bool = False,
-        size_min: int = 0,
     ) -> StoredObject:
-        """Store an object as `principal` and return it, its row committed and its bytes synced.
+        """Store an object as `principal` and return it; as `store` does, raising what it raises."""
+        draft = Draft(bucket, name, media_type, upsert=upsert)
+        return await self.store(Uploader.of(principal), draft, data)
 
-        A trial insert asks row-level security first: nothing is read from `data` before the caller
-        may write. `size_min` is what is known of the size in bytes beforehand. Raises `Forbidden`,
-        `Conflict` (`object_exists`, without `upsert`), `NotFound` (no such bucket), `TooLarge`,
-        `UnsupportedMedia`, `InvalidRequest`; after any of them neither row nor bytes are left.
-        """
-        await self.check_put(
-            principal,
-            bucket,
-            name,
-            media_type=media_type,
-            user_metadata=user_metadata,
-            upsert=upsert,
-        )
-        return await self.put_granted(
-            bucket,
-            name,
-            data,
-            owner=principal.claims.get("sub"),
-            media_type=media_type,
-            cache_control=cache_control,
-            user_metadata=user_metadata,
-            upsert=upsert,
-            size_min=size_min,
-        )
-
-    async def check_put(
+    async def store(
         self,
-        principal: Principal,
-        bucket: str,
-        name: str,
-        *,
-        media_type: str = media.UNKNOWN,
-        user_metadata: Mapping[str, Any] | None = None,
-        upsert: bool,
-    ) -> None:
-        """Raise what `put` would, as far as it is known without the bytes. Stores nothing."""
-        await self.bucket(bucket)
-        await rows.try_insert(
-            self.pool,
-            principal.role,
-            principal.claims,
-            self._draft(bucket, name, media_type, CACHE_CONTROL),
-            user_metadata=user_metadata,
-            replace=upsert,
-        )
-
-    async def put_granted(
-        self,
-        bucket: str,
-        name: str,
+        uploader: Uploader,
+        draft: Draft,
         data: bytes | AsyncIterable[bytes],
         *,
-        owner: str | None,
-        media_type: str,
-        cache_control: str = CACHE_CONTROL,
-        user_metadata: Mapping[str, Any] | None = None,
-        upsert: bool = False,
         size_min: int = 0,
+        version: str | None = None,
+        along: Callable[[Connection], Awaitable[None]] | None = None,
     ) -> StoredObject:
-        """Store for `owner` what row-level security has granted; the bucket's limits still hold."""
-        limits = await self.bucket(bucket)
+        """Make `data` the object of the draft and return it, its row committed and bytes synced.
+
+        Nothing is read from `data` before the uploader may write. `size_min` is what is known of
+        the size in bytes beforehand. `along` runs in the transaction that makes the row, which is
+        undone by what it raises. Raises what `check` does, `TooLarge`, `UnsupportedMedia`,
+        `InvalidRequest`; after any of them neither row nor bytes are left.
+        """
+        limits = await self.check(uploader, draft)
         bytes_max = self.bytes_max(limits)
         if size_min > bytes_max:
             raise streams.too_large(bytes_max)
-        media.check_media_type(media_type)
         head, chunks = await streams.peek(streams.chunks_of(data), media.SNIFF_BYTES)
         stored = await self.write(
-            bucket,
-            name,
+            draft.bucket,
+            draft.name,
             chunks,
-            media_type=media.decide(media_type, head, limits.allowed_mime_types),
-            cache_control=cache_control,
+            media_type=media.decide(draft.media_type, head, limits.allowed_mime_types),
+            cache_control=draft.cache_control,
             bytes_max=bytes_max,
+            version=version,
         )
         try:
-            async with rows.acting(self.pool, None, None) as connection:
+            async with rows.acting(self.pool) as connection:
                 identity, replaced = await rows.record(
-                    connection, stored, owner=owner, user_metadata=user_metadata, replace=upsert
+                    connection,
+                    stored,
+                    owner=uploader.owner,
+                    user_metadata=draft.user_metadata,
+                    replace=draft.upsert,
                 )
+                if along is not None:
+                    await along(connection)
         except RequestError:
             # Refused before the commit. After any other failure the row may be there.
             await self.discard(stored)
             raise
         if replaced is not None:
-            await self.backend.delete(object_key(replaced))
+            await self.backend.delete(replaced.key())
         return msgspec.structs.replace(stored, id=identity)
+
+    async def check(self, uploader: Uploader, draft: Draft) -> Bucket:
+        """Raise what `store` would, as far as it is known without the bytes; store nothing.
+
+        A trial insert asks row-level security as the caller; a signed URL was granted when it was
+        made. Returns the bucket. Raises `NotFound` (no such bucket), `Forbidden`, `Conflict`
+        (`object_exists`, without `upsert`), `InvalidRequest`.
+        """
+        limits = await self.bucket(draft.bucket)
+        stored = draft.stored()
+        if uploader.principal is not None:
+            await rows.try_insert(
+                self.pool,
+                uploader.principal,
+                stored,
+                user_metadata=draft.user_metadata,
+                replace=draft.upsert,
+            )
+        elif not draft.upsert and await self.stat(draft.bucket, draft.name):
+            raise rows.object_exists()
+        return limits
 
     async def write(
         self,
@@ -161,10 +142,10 @@ class Storage:
         for a bad name; then, and when `data` raises, nothing is left. `version` is a UUID that no
         other bytes of the name have.
         """
-        draft = self._draft(bucket, name, media_type, cache_control, version)
+        stored = Draft(bucket, name, media_type, cache_control).stored(version)
         meter = streams.Meter(bytes_max)
-        await self.backend.put(object_key(draft), meter.through(streams.chunks_of(data)))
-        return msgspec.structs.replace(draft, size=meter.size, etag=meter.etag())
+        await self.backend.put(stored.key(), meter.through(streams.chunks_of(data)))
+        return msgspec.structs.replace(stored, size=meter.size, etag=meter.etag())
 
     async def record(
         self, connection: Connection, stored: StoredObject, *, owner: UUID | None
@@ -183,19 +164,15 @@ class Storage:
 
         `bytes_max` is `object_bytes_max` of the configuration when it is not given.
         """
-        if bytes_max is None:
-            bytes_max = self.config.storage.object_bytes_max
-        for _ in range(REPLACED_TRIES_MAX):
-            stored = await self.stat(bucket, name)
-            if stored is None:
-                raise rows.object_not_found()
-            if stored.size > bytes_max:
-                raise streams.too_large(bytes_max)
-            try:
-                return b"".join([chunk async for chunk in await self.open(stored)])
-            except FileNotFoundError:
-                continue
-        raise rows.object_not_found()
+        limit = self.config.storage.object_bytes_max if bytes_max is None else bytes_max
+
+        async def whole(row: ObjectRow) -> bytes:
+            stored = row.stored()
+            if stored.size > limit:
+                raise streams.too_large(limit)
+            return b"".join([chunk async for chunk in await self.open(stored)])
+
+        return await rows.as_it_is(lambda: self.find(bucket, name), whole)
 
     async def open(
         self, stored: StoredObject, start: int = 0, end: int | None = None
@@ -208,52 +185,32 @@ class Storage:
         end = stored.size if end is None else end
         if end <= start:
             return streams.nothing()
-        return await self.backend.get(object_key(stored), start, end)
+        return await self.backend.get(stored.key(), start, end)
 
     async def stat(
-        self,
-        bucket: str,
-        name: str,
-        *,
-        role: str | None = None,
-        claims: Mapping[str, Any] | None = None,
+        self, bucket: str, name: str, principal: Principal | None = None
     ) -> StoredObject | None:
-        """Return the object, or None; with `role`, None too when that caller may not see it."""
-        row = await self.find(bucket, name, role=role, claims=claims)
+        """Return the object, or None; as a caller, None too when it may not see it."""
+        row = await self.find(bucket, name, principal)
         return row.stored() if row is not None else None
 
     async def find(
-        self,
-        bucket: str,
-        name: str,
-        *,
-        role: str | None = None,
-        claims: Mapping[str, Any] | None = None,
+        self, bucket: str, name: str, principal: Principal | None = None
     ) -> ObjectRow | None:
         """Return the whole row where `stat` returns the object."""
         if not (keys.is_bucket(bucket) and keys.is_name(name)):
             return None
-        if role is None:
-            row = await self.pool.fetchrow(rows.sql("object"), bucket, name)
-        else:
-            async with rows.acting(self.pool, role, claims) as connection:
-                row = await connection.fetchrow(rows.sql("object"), bucket, name)
-        return rows.object_row(row) if row is not None else None
+        found = await rows.read(self.pool, principal, "object", bucket, name)
+        return rows.object_row(found[0]) if found else None
 
     async def visible(
-        self,
-        bucket: str,
-        names: Sequence[str],
-        *,
-        role: str | None = None,
-        claims: Mapping[str, Any] | None = None,
+        self, bucket: str, names: Sequence[str], principal: Principal | None = None
     ) -> set[str]:
         """Return those of `names` that are objects which the caller may see."""
         possible = [name for name in names if keys.is_name(name)]
         if not keys.is_bucket(bucket):
             return set()
-        async with rows.acting(self.pool, role, claims) as connection:
-            found = await connection.fetch(rows.sql("existing"), bucket, possible)
+        found = await rows.read(self.pool, principal, "existing", bucket, possible)
         return {row["name"] for row in found}
 
     async def unrecorded(self, bucket: str, prefix: str) -> list[StoredObject]:
@@ -266,10 +223,8 @@ class Storage:
         """
         found: list[tuple[str, str, int]] = []
         batch: dict[tuple[str, str], int] = {}
-        async for stat in self.backend.list(f"{bucket}/{prefix.strip('/')}".rstrip("/")):
-            parsed = keys.parse_key(stat.key)
-            if parsed is not None:
-                batch[parsed[1:]] = stat.size
+        async for name, version, size in self._below(bucket, prefix):
+            batch[name, version] = size
             if len(batch) >= LISTED_ROWS_MAX:
                 found += await self._without_row(bucket, batch)
                 batch = {}
@@ -282,7 +237,7 @@ class Storage:
         """Remove the bytes of this version unless a row points at them. Safe to repeat."""
         row = await self.find(stored.bucket, stored.name)
         if row is None or row.version != stored.version:
-            await self.backend.delete(object_key(stored))
+            await self.backend.delete(stored.key())
 
     async def sweep(self, bucket: str, prefix: str) -> int:
         """Remove all bytes below the folder `prefix` that no row points at; return how many.
@@ -290,11 +245,7 @@ class Storage:
         Nobody may be at work below `prefix`: bytes about to be recorded look the same. Bytes that
         were replaced go too. Safe to repeat.
         """
-        found: list[tuple[str, str]] = []
-        async for stat in self.backend.list(f"{bucket}/{prefix.strip('/')}"):
-            parsed = keys.parse_key(stat.key)
-            if parsed is not None:
-                found.append(parsed[1:])
+        found = [(name, version) async for name, version, _ in self._below(bucket, prefix)]
         names = sorted({name for name, _ in found})
         versions = await self.pool.fetch(rows.sql("versions"), bucket, names)
         kept = {(row["name"], row["version"]) for row in versions}
@@ -304,12 +255,7 @@ class Storage:
         return len(garbage)
 
     async def remove(
-        self,
-        bucket: str,
-        names: Sequence[str],
-        *,
-        role: str | None = None,
-        claims: Mapping[str, Any] | None = None,
+        self, bucket: str, names: Sequence[str], principal: Principal | None = None
     ) -> list[ObjectRow]:
         """Remove objects and return the rows really removed: those that exist for this caller.
 
@@ -318,19 +264,18 @@ class Storage:
         possible = [name for name in names if keys.is_name(name)]
         if not possible or not keys.is_bucket(bucket):
             return []
-        async with rows.acting(self.pool, role, claims) as connection:
+        async with rows.acting(self.pool, principal) as connection:
             removed = await rows.delete(connection, bucket, possible)
         for row in removed:
-            await self.backend.delete(object_key(row.stored()))
+            await self.backend.delete(row.stored().key())
         return removed
 
     async def list(
         self,
         bucket: str,
         prefix: str,
+        principal: Principal | None = None,
         *,
-        role: str | None = None,
-        claims: Mapping[str, Any] | None = None,
         search: str = "",
         limit: int = 100,
         offset: int = 0,
@@ -349,20 +294,16 @@ class Storage:
             return []
         # "0" is the character after "/": the folder is one range of the index.
         start, end = (f"{folder}/", f"{folder}0") if folder else ("", "")
-        async with rows.acting(self.pool, role, claims) as connection:
-            found = await connection.fetch(
-                rows.sql("list"), bucket, start, end, search, column, descending, limit, offset
-            )
+        arguments = (bucket, start, end, search, column, descending, limit, offset)
+        found = await rows.read(self.pool, principal, "list", *arguments)
         return [ListEntry(**dict(row)) for row in found]
 
-    async def bucket(self, bucket: str) -> Bucket:
-        """Return a bucket, as the kernel sees it. Raises `NotFound` (`bucket_not_found`)."""
-        if not keys.is_bucket(bucket):
+    async def bucket(self, bucket: str, principal: Principal | None = None) -> Bucket:
+        """Return a bucket as the caller sees it. Raises `NotFound` (`bucket_not_found`)."""
+        found = keys.is_bucket(bucket) and await rows.read(self.pool, principal, "bucket", bucket)
+        if not found:
             raise rows.bucket_not_found()
-        row = await self.pool.fetchrow(rows.sql("bucket"), bucket)
-        if row is None:
-            raise rows.bucket_not_found()
-        return Bucket(**dict(row))
+        return Bucket(**dict(found[0]))
 
     def bytes_max(self, bucket: Bucket) -> int:
         """Return the largest object that the bucket takes: its own limit or the server's."""
@@ -375,13 +316,15 @@ class Storage:
 
     def sign(self, bucket: str, name: str, seconds: int) -> str:
         """Return an absolute URL that reads the object, without a token, for `seconds`."""
-        return f"{self._base}{self.signed_path(bucket, name, seconds)}"
+        path, _, query = self.signed_path(bucket, name, seconds).rpartition("?")
+        return f"{self._base}{quote(path, safe='/%')}?{query}"
 
     def signed_path(self, bucket: str, name: str, seconds: int, transformations: str = "") -> str:
         """Return what `sign` does, relative to `/storage/v1`, as clients expect it on the wire.
 
-        With `transformations` the URL opens the picture so rendered, and not the object itself.
-        Raises `InvalidRequest` for a time below one second or over `signed_url_seconds_max`.
+        That is unquoted, save for a `?`: supabase-js quotes it. With `transformations` the URL
+        opens the picture so rendered, and not the object itself. Raises `InvalidRequest` for a
+        time below one second or over `signed_url_seconds_max`.
         """
         seconds_max = self.config.storage.signed_url_seconds_max
         if not 1 <= seconds <= seconds_max:
@@ -392,32 +335,18 @@ class Storage:
             )
         token = self.signer.download(bucket, name, seconds, transformations)
         route = "/render/image/sign" if transformations else "/object/sign"
-        return f"{route}/{quote(bucket)}/{quote(name)}?token={token}"
+        return f"{route}/{bucket}/{name}".replace("?", "%3F") + f"?token={token}"
 
     @property
     def _base(self) -> str:
         return f"{self.config.public_url}{ROUTE_PREFIX}"
 
-    def _draft(
-        self,
-        bucket: str,
-        name: str,
-        media_type: str,
-        cache_control: str,
-        version: str | None = None,
-    ) -> StoredObject:
-        draft = StoredObject(
-            bucket=bucket,
-            name=name,
-            version=version or str(uuid4()),
-            size=0,
-            etag="",
-            media_type=media.check_media_type(media_type),
-            cache_control=cache_control,
-        )
-        object_key(draft)
-        media.check_cache_control(cache_control)
-        return draft
+    async def _below(self, bucket: str, prefix: str) -> AsyncIterator[tuple[str, str, int]]:
+        """Yield name, version and size of all whole bytes below a folder."""
+        async for stat in self.backend.list(f"{bucket}/{prefix.strip('/')}".rstrip("/")):
+            parsed = keys.parse_key(stat.key)
+            if parsed is not None:
+                yield *parsed[1:], stat.size
 
     async def _without_row(
         self, bucket: str, batch: Mapping[tuple[str, str], int]
@@ -434,8 +363,3 @@ class Storage:
         async for _ in meter.through(chunks):
             pass
         return msgspec.structs.replace(draft, etag=meter.etag(), media_type=media.guess(head, name))
-
-
-def object_key(stored: StoredObject) -> str:
-    """Return where the bytes lie on the backend. Raises `InvalidRequest` (`invalid_key`)."""
-    return keys.key(stored.bucket, stored.name, stored.version)

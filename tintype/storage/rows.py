@@ -3,20 +3,26 @@
 The statements of `sql/queries/storage.sql` with their refusals turned into the room's errors.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from tintype import clock
+from tintype.auth import Principal
 from tintype.database import Connection, Pool, named_queries, transaction
 from tintype.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from tintype.storage import keys
 
 CACHE_CONTROL = "max-age=3600"
+# A reader whose object was replaced between row and bytes looks the row up again, this often.
+REPLACED_TRIES_MAX = 5
+
+T = TypeVar("T")
 
 
 class StoredObject(msgspec.Struct, frozen=True):
@@ -33,6 +39,10 @@ class StoredObject(msgspec.Struct, frozen=True):
     media_type: str
     cache_control: str
     id: UUID | None = None
+
+    def key(self) -> str:
+        """Return where the bytes lie on the backend. Raises `InvalidRequest` (`invalid_key`)."""
+        return keys.key(self.bucket, self.name, self.version)
 
     def metadata(self) -> dict[str, Any]:
         """Return the `metadata` column, as Supabase's storage-api fills it."""
@@ -65,6 +75,9 @@ class ObjectRow(msgspec.Struct, frozen=True):
     def stored(self) -> StoredObject:
         """Return the bytes that this row points at."""
         return stored_from(self.bucket_id, self.name, self.version, self.metadata, self.id)
+
+
+FindRow: TypeAlias = Callable[[], Awaitable[ObjectRow | None]]
 
 
 class ListEntry(msgspec.Struct, frozen=True):
@@ -121,18 +134,15 @@ def object_row(record: asyncpg.Record) -> ObjectRow:
 
 
 @asynccontextmanager
-async def acting(
-    pool: Pool, role: str | None, claims: Mapping[str, Any] | None
-) -> AsyncIterator[Connection]:
-    """Yield a transaction of the caller (role None: of the kernel), its refusals as our errors."""
+async def acting(pool: Pool, principal: Principal | None = None) -> AsyncIterator[Connection]:
+    """Yield a transaction of the caller (None: of the kernel), its refusals as our errors."""
+    role, claims = (principal.role, principal.claims) if principal is not None else (None, None)
     with_refusals = transaction(pool, role=role, claims=claims)
     try:
         async with with_refusals as connection:
             yield connection
     except asyncpg.InsufficientPrivilegeError as error:
-        raise Forbidden(
-            "row_level_security", "new row violates row-level security policy"
-        ) from error
+        raise not_allowed() from error
     except asyncpg.UniqueViolationError as error:
         raise object_exists() from error
     except asyncpg.ForeignKeyViolationError as error:
@@ -140,6 +150,34 @@ async def acting(
     except asyncpg.DataError as error:
         # A policy of the app that casts a name, for instance to uuid, refuses by failing.
         raise InvalidRequest("policy_failed", f"{error}") from error
+
+
+async def read(
+    pool: Pool, principal: Principal | None, name: str, *arguments: Any
+) -> list[asyncpg.Record]:
+    """Return what the statement `name` finds for the caller (None: the kernel)."""
+    found: list[asyncpg.Record]
+    if principal is None:
+        found = await pool.fetch(sql(name), *arguments)
+    else:
+        async with acting(pool, principal) as connection:
+            found = await connection.fetch(sql(name), *arguments)
+    return found
+
+
+async def as_it_is(find: FindRow, use: Callable[[ObjectRow], Awaitable[T]]) -> T:
+    """Return what `use` makes of the row and its bytes, both of one moment.
+
+    Where the bytes are gone because the object was replaced since, `find` is asked again. Raises
+    `NotFound` when it finds nothing.
+    """
+    for _ in range(REPLACED_TRIES_MAX):
+        row = await find()
+        if row is None:
+            break
+        with suppress(FileNotFoundError):
+            return await use(row)
+    raise object_not_found()
 
 
 async def record(
@@ -176,8 +214,7 @@ class _Tried(Exception):
 
 async def try_insert(
     pool: Pool,
-    role: str,
-    claims: Mapping[str, Any],
+    principal: Principal,
     stored: StoredObject,
     *,
     user_metadata: Mapping[str, Any] | None,
@@ -187,12 +224,8 @@ async def try_insert(
 
     Raises `Forbidden` (`row_level_security`), `Conflict` (`object_exists`) or `NotFound`.
     """
-    owner = claims.get("sub")
-    await try_statement(
-        pool,
-        role,
-        claims,
-        sql("add_or_replace" if replace else "add"),
+    owner = principal.claims.get("sub")
+    arguments = (
         stored.bucket,
         stored.name,
         stored.version,
@@ -201,16 +234,27 @@ async def try_insert(
         uuid_or_none(owner),
         owner,
     )
+    if not replace:
+        await try_statement(pool, principal, sql("add"), *arguments)
+        return
+    # A row that somebody adds meanwhile is seen the next time; one that is never seen is hidden.
+    for _ in range(REPLACED_TRIES_MAX):
+        if await try_statement(pool, principal, sql("add_or_replace"), *arguments):
+            return
+    raise not_allowed()
 
 
-async def try_statement(
-    pool: Pool, role: str, claims: Mapping[str, Any], statement: str, *arguments: Any
-) -> None:
-    """Run a statement as the caller and roll it back; its refusals come out as `acting` says."""
+async def try_statement(pool: Pool, principal: Principal, statement: str, *arguments: Any) -> bool:
+    """Run a statement as the caller and roll it back; return whether it found or returned a row.
+
+    Its refusals come out as `acting` says.
+    """
+    found = None
     with suppress(_Tried):
-        async with acting(pool, role, claims) as connection:
-            await connection.execute(statement, *arguments)
+        async with acting(pool, principal) as connection:
+            found = await connection.fetchrow(statement, *arguments)
             raise _Tried
+    return found is not None
 
 
 async def delete(connection: Connection, bucket: str, names: Sequence[str]) -> list[ObjectRow]:
@@ -231,6 +275,11 @@ def uuid_or_none(text: Any) -> UUID | None:
         return UUID(str(text)) if text is not None else None
     except ValueError:
         return None
+
+
+def not_allowed() -> Forbidden:
+    """Return what says that no policy grants this."""
+    return Forbidden("row_level_security", "new row violates row-level security policy")
 
 
 def object_exists() -> Conflict:

@@ -6,12 +6,14 @@ from collections.abc import AsyncIterable, AsyncIterator
 
 from tintype.errors import TooLarge
 
-# A larger piece is hashed beside the event loop.
-HASH_INLINE_BYTES_MAX = 256 * 1024
+# Bodies arrive in pieces of 64 kB at most; what is done once a piece is done less often so.
+PIECE_BYTES = 1024 * 1024
+# A larger piece is hashed beside the event loop, while it is written and the next one arrives.
+HASH_INLINE_BYTES_MAX = 64 * 1024
 
 
 class Meter:
-    """Counts and hashes what passes, and raises `TooLarge` at the byte that passes `bytes_max`."""
+    """Gathers, counts and hashes what passes; raises `TooLarge` when it passes `bytes_max`."""
 
     def __init__(self, bytes_max: int | None) -> None:
         self.size = 0
@@ -19,20 +21,39 @@ class Meter:
         self._digest = hashlib.md5(usedforsecurity=False)
 
     async def through(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-        """Yield the chunks."""
-        async for chunk in chunks:
-            self.size += len(chunk)
+        """Yield the bytes in pieces of `PIECE_BYTES` or a little more."""
+        loop = asyncio.get_running_loop()
+        hashing: asyncio.Future[None] | None = None
+        async for piece in _gathered(chunks):
+            self.size += len(piece)
             if self._bytes_max is not None and self.size > self._bytes_max:
                 raise too_large(self._bytes_max)
-            if len(chunk) > HASH_INLINE_BYTES_MAX:
-                await asyncio.to_thread(self._digest.update, chunk)
+            if hashing is not None:
+                await hashing
+            if len(piece) > HASH_INLINE_BYTES_MAX:
+                hashing = loop.run_in_executor(None, self._digest.update, piece)
             else:
-                self._digest.update(chunk)
-            yield chunk
+                self._digest.update(piece)
+            yield piece
+        if hashing is not None:
+            await hashing
 
     def etag(self) -> str:
         """Return the quoted MD5 of what has passed."""
         return f'"{self._digest.hexdigest()}"'
+
+
+async def _gathered(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    held: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size >= PIECE_BYTES:
+            yield b"".join(held)
+            held, size = [], 0
+    if size:
+        yield b"".join(held)
 
 
 async def chunks_of(data: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:

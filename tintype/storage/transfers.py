@@ -8,7 +8,8 @@ import msgspec
 from tintype.auth import Principal
 from tintype.errors import RequestError
 from tintype.storage import keys, media, rows, streams
-from tintype.storage.objects import Storage, object_key
+from tintype.storage.drafts import Draft, Uploader
+from tintype.storage.objects import Storage
 from tintype.storage.rows import ObjectRow, StoredObject
 
 
@@ -26,15 +27,9 @@ async def copy(
     """
     found = await _require(storage, principal, *source)
     stored = found.stored()
-    await storage.put(
-        principal,
-        *target,
-        await _open(storage, stored),
-        media_type=stored.media_type,
-        cache_control=stored.cache_control,
-        user_metadata=found.user_metadata,
-        upsert=upsert,
-        size_min=stored.size,
+    draft = Draft(*target, stored.media_type, stored.cache_control, found.user_metadata, upsert)
+    await storage.store(
+        Uploader.of(principal), draft, await _open(storage, stored), size_min=stored.size
     )
     copied = await storage.find(*target)
     if copied is None:
@@ -58,10 +53,10 @@ async def move(
     moved = msgspec.structs.replace(stored, bucket=to_bucket, name=to_name, version=str(uuid4()))
     statement = (rows.sql("move"), *source, stored.version, *target, moved.version)
     # Ask row-level security before any byte is touched, as `put` does.
-    await rows.try_statement(storage.pool, principal.role, principal.claims, *statement)
+    await rows.try_statement(storage.pool, principal, *statement)
     try:
-        await storage.backend.copy(object_key(stored), object_key(moved))
-        async with rows.acting(storage.pool, principal.role, principal.claims) as connection:
+        await storage.backend.copy(stored.key(), moved.key())
+        async with rows.acting(storage.pool, principal) as connection:
             if await connection.fetchval(*statement) is None:
                 raise rows.object_not_found()
     except FileNotFoundError as error:
@@ -69,11 +64,11 @@ async def move(
     except RequestError:
         await storage.discard(moved)
         raise
-    await storage.backend.delete(object_key(stored))
+    await storage.backend.delete(stored.key())
 
 
 async def _require(storage: Storage, principal: Principal, bucket: str, name: str) -> ObjectRow:
-    row = await storage.find(bucket, name, role=principal.role, claims=principal.claims)
+    row = await storage.find(bucket, name, principal)
     if row is None:
         raise rows.object_not_found()
     return row

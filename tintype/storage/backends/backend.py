@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 import msgspec
+from obstore.exceptions import BaseError
 
 
 class Stat(msgspec.Struct, frozen=True):
@@ -21,6 +22,26 @@ class Stat(msgspec.Struct, frozen=True):
 
 class BackendFailed(Exception):
     """The place did not answer as it should. What was to be read or stored is as it was before."""
+
+
+class Source:
+    """The chunks of a `put`, which remembers whether it was they that failed."""
+
+    def __init__(self, chunks: AsyncIterable[bytes]) -> None:
+        self._chunks = chunks
+        self._error: BaseException | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._chunks:
+                yield chunk
+        except BaseException as error:
+            self._error = error
+            raise
+
+    def is_innocent_of(self, error: BaseException) -> bool:
+        """Return whether `error` is one of the place: its errors look like those of a source."""
+        return error is not self._error and isinstance(error, OSError | BaseError)
 
 
 class Backend(Protocol):

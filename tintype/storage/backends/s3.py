@@ -17,7 +17,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from tintype.errors import OperatorError
-from tintype.storage.backends.backend import BackendFailed, Stat
+from tintype.storage.backends.backend import BackendFailed, Source, Stat
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config
@@ -84,23 +84,18 @@ class S3Backend:
             ) from error
 
     async def put(self, key: str, chunks: AsyncIterable[bytes]) -> None:
-        is_ours = True
+        source = Source(chunks)
         try:
             async with obstore.open_writer_async(
                 self._store, key, buffer_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
             ) as writer:
-                is_ours = False
-                async for chunk in chunks:
-                    is_ours = True
+                async for chunk in source:
                     await writer.write(chunk)
-                    is_ours = False
-                is_ours = True
         except BaseException as error:
             # What was canceled in its last moment may be whole already.
             with suppress(BackendFailed):
                 await self.delete(key)
-            # The writer's errors are OSErrors, as those of a source may be.
-            if is_ours and isinstance(error, OSError | BaseError):
+            if source.is_innocent_of(error):
                 raise BackendFailed(str(error)) from error
             raise
 

@@ -45,9 +45,7 @@ class BucketDoor:
 
     async def get_bucket(self, request: Request) -> Response:
         principal = await self._callers.caller(request)
-        return json_answer(
-            await buckets.get(self._storage, principal, request.path_params["bucket"])
-        )
+        return json_answer(await self._storage.bucket(request.path_params["bucket"], principal))
 
     async def create_bucket(self, request: Request) -> Response:
         principal = await self._callers.caller(request)

@@ -14,11 +14,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from tintype.errors import NotFound
 from tintype.storage import rows
-from tintype.storage.door.requests import FindRow
-from tintype.storage.objects import REPLACED_TRIES_MAX, Storage
-from tintype.storage.rows import ObjectRow, StoredObject
+from tintype.storage.objects import Storage
+from tintype.storage.rows import FindRow, ObjectRow, StoredObject
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 
@@ -42,15 +40,7 @@ async def serve(
     When the object is replaced between its row and its bytes, `find` is asked again. Raises
     `NotFound` when it returns None. `expires_at` (Unix seconds) takes the place of Cache-Control.
     """
-    for _ in range(REPLACED_TRIES_MAX):
-        row = await find()
-        if row is None:
-            raise rows.object_not_found()
-        try:
-            return await _answer(request, storage, row, expires_at)
-        except FileNotFoundError:
-            continue
-    raise NotFound("object_not_found", "Object not found")
+    return await rows.as_it_is(find, lambda row: _answer(request, storage, row, expires_at))
 
 
 async def _answer(

@@ -1,26 +1,28 @@
 """The routes of `/storage/v1`, as supabase-js, supabase-py and supabase_flutter call them."""
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tintype.errors import InvalidRequest, RequestError, Unavailable
-from tintype.storage.backends import BackendFailed
+from tintype.errors import NotFound
 from tintype.storage.door.buckets import BucketDoor
 from tintype.storage.door.listings import ListingDoor
 from tintype.storage.door.objects import ObjectDoor
 from tintype.storage.door.pictures import PictureDoor
-from tintype.storage.door.refusals import refusal
+from tintype.storage.door.refusals import as_refusal, refusal
 from tintype.storage.door.requests import Authenticate, Callers, Handler
 from tintype.storage.door.resumable import ResumableDoor
 from tintype.storage.objects import Storage
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+PATH_CHARACTERS_SHOWN_MAX = 200
 
 
 def routes(storage: Storage, authenticate: Authenticate) -> list[Route]:
     """Return the routes to mount at `/storage/v1`.
 
     `authenticate` returns who calls (anon without a token) and raises `Unauthenticated`. Public and
-    signed reads never ask it. `RequestError`s are answered here; all else is the app's.
+    signed reads never ask it. Every error is answered here, in storage-api's words.
     """
     callers = Callers(storage, authenticate)
     doors = (
@@ -32,6 +34,7 @@ def routes(storage: Storage, authenticate: Authenticate) -> list[Route]:
     return [
         *ResumableDoor(storage, callers).routes(),
         *(Route(path, _refusing(handler), methods=[method]) for method, path, handler in table),
+        Route("/{path:path}", _refusing(_nowhere), methods=METHODS),
     ]
 
 
@@ -77,18 +80,16 @@ def _picture_routes(pictures: PictureDoor) -> list[tuple[str, str, Handler]]:
     ]
 
 
+async def _nowhere(request: Request) -> Response:
+    path = f"/{request.path_params['path']}"[:PATH_CHARACTERS_SHOWN_MAX]
+    raise NotFound("route_unknown", f"Route {request.method}:{path} not found")
+
+
 def _refusing(handler: Handler) -> Handler:
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
-        except RequestError as error:
-            return refusal(error)
-        except ClientDisconnect:
-            # Nobody reads this; the body ended before it was whole, and nothing was stored.
-            return refusal(InvalidRequest("body_truncated", "The body ended early."))
-        except BackendFailed:
-            return refusal(
-                Unavailable("backend_unavailable", "The object store cannot be used at the moment.")
-            )
+        except Exception as error:
+            return refusal(as_refusal(request, error))
 
     return answer

@@ -15,10 +15,12 @@ from tintype.storage.door.requests import (
     json_answer,
     object_of,
     read_body,
+    signed_object_of,
     some_names,
     wants_upsert,
 )
-from tintype.storage.door.uploads import Upload, open_upload
+from tintype.storage.door.uploads import open_upload
+from tintype.storage.drafts import Draft, Uploader
 from tintype.storage.objects import Storage
 from tintype.storage.rows import ObjectRow, StoredObject
 
@@ -54,54 +56,33 @@ class ObjectDoor:
         self._callers = callers
 
     async def upload(self, request: Request) -> Response:
-        return await self._put(request, upsert=wants_upsert(request))
+        principal = await self._callers.caller(request)
+        return await self._store(request, Uploader.of(principal), upsert=wants_upsert(request))
 
     async def update(self, request: Request) -> Response:
-        return await self._put(request, upsert=True)
-
-    async def _put(self, request: Request, *, upsert: bool) -> Response:
         principal = await self._callers.caller(request)
-        upload = await open_upload(request)
-        stored = await self._storage.put(
-            principal,
-            *object_of(request),
-            upload.chunks,
-            media_type=upload.media_type,
-            cache_control=upload.cache_control,
-            user_metadata=upload.user_metadata,
-            upsert=upsert,
-            size_min=upload.size_min,
+        return await self._store(request, Uploader.of(principal), upsert=True)
+
+    async def upload_signed(self, request: Request) -> Response:
+        token = request.query_params.get("token", "")
+        uploader, upsert = self._callers.granted(token, *object_of(request))
+        return await self._store(request, uploader, upsert=upsert)
+
+    async def _store(self, request: Request, uploader: Uploader, *, upsert: bool) -> Response:
+        upload = await open_upload(request, *object_of(request), upsert=upsert)
+        stored = await self._storage.store(
+            uploader, upload.draft, upload.chunks, size_min=upload.size_min
         )
         return json_answer({"Id": stored.id, "Key": f"{stored.bucket}/{stored.name}"})
 
     async def sign_upload(self, request: Request) -> Response:
-        principal = await self._callers.caller(request)
+        uploader = Uploader.of(await self._callers.caller(request))
         bucket, name = object_of(request)
-        upsert = wants_upsert(request)
-        await self._storage.bucket(bucket)
-        await self._storage.check_put(principal, bucket, name, upsert=upsert)
-        owner = principal.claims.get("sub")
-        token = self._storage.signer.upload(bucket, name, owner=owner, upsert=upsert)
+        draft = Draft(bucket, name, upsert=wants_upsert(request))
+        await self._storage.check(uploader, draft)
+        token = self._storage.signer.upload(bucket, name, owner=uploader.owner, upsert=draft.upsert)
         url = f"/object/upload/sign/{quote(bucket)}/{quote(name)}?token={token}"
         return json_answer({"url": url, "token": token})
-
-    async def upload_signed(self, request: Request) -> Response:
-        bucket, name = object_of(request)
-        token = request.query_params.get("token", "")
-        claims = self._storage.signer.verify(token, "upload", bucket, name)
-        upload: Upload = await open_upload(request)
-        stored = await self._storage.put_granted(
-            bucket,
-            name,
-            upload.chunks,
-            owner=claims.get("owner"),
-            media_type=upload.media_type,
-            cache_control=upload.cache_control,
-            user_metadata=upload.user_metadata,
-            upsert=claims.get("upsert") is True,
-            size_min=upload.size_min,
-        )
-        return json_answer({"Id": stored.id, "Key": f"{bucket}/{name}"})
 
     async def read(self, request: Request) -> Response:
         bucket, name = object_of(request)
@@ -115,7 +96,7 @@ class ObjectDoor:
         return await serve(request, self._storage, lambda: self._storage.find(bucket, name))
 
     async def read_signed(self, request: Request) -> Response:
-        bucket, name = object_of(request)
+        bucket, name = signed_object_of(request)
         token = request.query_params.get("token", "")
         claims = self._storage.signer.verify(token, "download", bucket, name)
         if claims.get("transformations"):
@@ -142,8 +123,7 @@ class ObjectDoor:
         body = await read_body(request, SignBody)
         wanted = transforms.parse(body.transform).signed() if body.transform else ""
         url = self._storage.signed_path(bucket, name, body.expires_in, wanted)
-        seen = await self._storage.stat(bucket, name, role=principal.role, claims=principal.claims)
-        if seen is None:
+        if await self._storage.stat(bucket, name, principal) is None:
             raise rows.object_not_found()
         return json_answer({"signedURL": url})
 
@@ -152,9 +132,7 @@ class ObjectDoor:
         bucket = request.path_params["bucket"]
         body = await read_body(request, SignBody)
         paths = some_names(body.paths or [])
-        seen = await self._storage.visible(
-            bucket, paths, role=principal.role, claims=principal.claims
-        )
+        seen = await self._storage.visible(bucket, paths, principal)
         missing = "Either the object does not exist or you do not have access to it"
         return json_answer(
             [
@@ -172,21 +150,13 @@ class ObjectDoor:
     async def remove(self, request: Request) -> Response:
         principal = await self._callers.caller(request)
         body = await read_body(request, RemoveBody)
-        removed = await self._storage.remove(
-            request.path_params["bucket"],
-            some_names(body.prefixes),
-            role=principal.role,
-            claims=principal.claims,
-        )
-        return json_answer(removed)
+        bucket, names = request.path_params["bucket"], some_names(body.prefixes)
+        return json_answer(await self._storage.remove(bucket, names, principal))
 
     async def remove_one(self, request: Request) -> Response:
         principal = await self._callers.caller(request)
         bucket, name = object_of(request)
-        removed = await self._storage.remove(
-            bucket, [name], role=principal.role, claims=principal.claims
-        )
-        if not removed:
+        if not await self._storage.remove(bucket, [name], principal):
             raise rows.object_not_found()
         return json_answer({"message": "Successfully deleted"})
 

@@ -7,8 +7,9 @@ from starlette.responses import Response
 
 from tintype.storage import rows, transforms
 from tintype.storage.door.downloads import headers_of, is_known
-from tintype.storage.door.requests import Callers, FindRow, object_of
-from tintype.storage.objects import REPLACED_TRIES_MAX, Storage
+from tintype.storage.door.requests import Callers, object_of, signed_object_of
+from tintype.storage.objects import Storage
+from tintype.storage.rows import FindRow, ObjectRow
 from tintype.storage.transforms import Options, Renderer
 
 
@@ -33,7 +34,7 @@ class PictureDoor:
         return await self._answer(request, lambda: self._storage.find(bucket, name), options)
 
     async def render_signed(self, request: Request) -> Response:
-        bucket, name = object_of(request)
+        bucket, name = signed_object_of(request)
         token = request.query_params.get("token", "")
         claims = self._storage.signer.verify(token, "download", bucket, name)
         return await self._answer(
@@ -48,10 +49,8 @@ class PictureDoor:
         self, request: Request, find: FindRow, options: Options, *, expires_at: int | None = None
     ) -> Response:
         output = options.output(request.headers.get("accept", ""))
-        for _ in range(REPLACED_TRIES_MAX):
-            row = await find()
-            if row is None:
-                raise rows.object_not_found()
+
+        async def render(row: ObjectRow) -> Response:
             stored = row.stored()
             headers = headers_of(request, row, stored, expires_at)
             headers["etag"] = _etag(stored.version, options, output)
@@ -60,12 +59,10 @@ class PictureDoor:
             headers.pop("content-security-policy", None)
             if is_known(request.headers.get("if-none-match"), headers["etag"]):
                 return Response(status_code=304, headers=headers)
-            try:
-                rendered = await self._renderer.render(stored, options, output)
-            except FileNotFoundError:
-                continue
+            rendered = await self._renderer.render(stored, options, output)
             return Response(rendered.data, headers=headers, media_type=rendered.media_type)
-        raise rows.object_not_found()
+
+        return await rows.as_it_is(find, render)
 
 
 def _etag(version: str, options: Options, output: str) -> str:

@@ -4,10 +4,19 @@ By HTTP 400 whatever the reason, with the true status as text in `statusCode`, a
 `message` and `code` in the words of storage-api 1.70, which the clients compare.
 """
 
+import traceback
+from uuid import uuid4
+
 import msgspec
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from tintype.errors import RequestError, Unauthenticated
+from tintype import events
+from tintype.database import is_passing
+from tintype.errors import InvalidRequest, RequestError, Unauthenticated, Unavailable
+from tintype.storage.backends import BackendFailed
+
+TRACE_CHARACTERS_MAX = 4000
 
 # Our code → (`error`, `code`) on the wire.
 WORDS = {
@@ -29,10 +38,33 @@ WORDS = {
     "invalid_jwt": ("InvalidJWT", "InvalidJWT"),
     "invalid_signature": ("InvalidSignature", "InvalidSignature"),
     "authorization_missing": ("Error", "InvalidRequest"),
+    "route_unknown": ("Not Found", "NoSuchRoute"),
+    "unexpected_failure": ("internal", "InternalError"),
 }
 OTHERS = ("InvalidRequest", "InvalidRequest")
 # Answered with their true HTTP status, as is every 5xx.
-PLAIN_STATUS = frozenset({"service_role_required"})
+PLAIN_STATUS = frozenset({"service_role_required", "route_unknown"})
+
+
+class _Unexpected(RequestError):
+    status = 500
+
+
+def as_refusal(request: Request, error: Exception) -> RequestError:
+    """Return what to tell the caller of an error; one of our own making is told to the operator."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, ClientDisconnect):
+        # Nobody reads this; the body ended before it was whole, and nothing was stored.
+        return InvalidRequest("body_truncated", "The body ended early.")
+    if isinstance(error, BackendFailed):
+        return Unavailable("backend_unavailable", "The object store cannot be used at the moment.")
+    if is_passing(error):
+        return Unavailable("database_unavailable", "The database is away for a moment.")
+    trace = "".join(traceback.format_exception(error))[-TRACE_CHARACTERS_MAX:]
+    where = f"{request.method} {request.scope['path'][:200]}"
+    events.emit(events.FunctionFailed(function=where, error=trace, request=str(uuid4())))
+    return _Unexpected("unexpected_failure", "Internal Server Error")
 
 
 def refusal(error: RequestError) -> Response:

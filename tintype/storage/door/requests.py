@@ -5,6 +5,7 @@ What the doors of this room share: the caller behind a request, bodies and queri
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import Request
@@ -13,8 +14,9 @@ from starlette.responses import Response
 from tintype.auth import Principal
 from tintype.errors import InvalidRequest, TooLarge
 from tintype.storage import keys, rows
+from tintype.storage.drafts import Uploader
 from tintype.storage.objects import Storage
-from tintype.storage.rows import ObjectRow
+from tintype.storage.rows import FindRow
 
 BODY_BYTES_MAX = 1024 * 1024
 LIST_ENTRIES_MAX = 1000
@@ -22,7 +24,6 @@ NAMES_MAX = 1000
 
 Authenticate = Callable[[Request], Awaitable[Principal]]
 Handler = Callable[[Request], Awaitable[Response]]
-FindRow = Callable[[], Awaitable[ObjectRow | None]]
 SortOrder = Literal["asc", "desc"]
 SortColumn = Literal["name", "created_at", "updated_at", "last_accessed_at"]
 T = TypeVar("T")
@@ -43,6 +44,14 @@ class Callers:
             )
         return await self._authenticate(request)
 
+    def granted(self, token: str, bucket: str, name: str) -> tuple[Uploader, bool]:
+        """Return who made this signed URL for an upload, and whether it may replace an object.
+
+        Raises `InvalidRequest` (`invalid_jwt`, `invalid_signature`).
+        """
+        claims = self._storage.signer.verify(token, "upload", bucket, name)
+        return Uploader(None, claims.get("owner")), claims.get("upsert") is True
+
     async def require_public(self, bucket: str) -> None:
         """Raise `NotFound` (`bucket_not_found`) unless the bucket is public."""
         if not (await self._storage.bucket(bucket)).public:
@@ -56,9 +65,7 @@ class Callers:
         principal = await self._authenticate(request)
         if (await self._storage.bucket(bucket)).public:
             return lambda: self._storage.find(bucket, name)
-        return lambda: self._storage.find(
-            bucket, name, role=principal.role, claims=principal.claims
-        )
+        return lambda: self._storage.find(bucket, name, principal)
 
 
 def object_of(request: Request) -> tuple[str, str]:
@@ -66,6 +73,13 @@ def object_of(request: Request) -> tuple[str, str]:
     bucket, name = request.path_params["bucket"], request.path_params["name"]
     keys.check_name(name)
     return bucket, name
+
+
+def signed_object_of(request: Request) -> tuple[str, str]:
+    """Return what `object_of` does for a signed URL, which a client may have quoted once more."""
+    bucket, name = request.path_params["bucket"], unquote(request.path_params["name"])
+    keys.check_name(name)
+    return unquote(bucket), name
 
 
 def wants_upsert(request: Request) -> bool:

@@ -19,19 +19,18 @@ from starlette.routing import Route
 from tintype import clock, events
 from tintype.errors import (
     InvalidRequest,
-    NotFound,
-    RequestError,
     TooLarge,
     Unauthenticated,
-    Unavailable,
     UnsupportedMedia,
 )
-from tintype.storage import keys, media
+from tintype.storage import keys
 from tintype.storage.backends import BackendFailed
+from tintype.storage.door.refusals import as_refusal
 from tintype.storage.door.requests import Callers, Handler, wants_upsert
-from tintype.storage.door.uploads import NO_CACHE, content_length, parse_metadata
+from tintype.storage.door.uploads import content_length, draft_of
+from tintype.storage.drafts import Uploader
 from tintype.storage.objects import ROUTE_PREFIX, Storage
-from tintype.storage.uploads import Draft, Resumable, Upload, Uploader
+from tintype.storage.uploads import Resumable, Upload, upload_not_found
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,creation-defer-length,termination,expiration"
@@ -78,11 +77,14 @@ class ResumableDoor:
         return _answer(204, headers)
 
     async def _begin(self, request: Request) -> Response:
-        draft = _draft(request)
-        uploader = await self._uploader(request, draft.bucket, draft.name)
-        if uploader.principal is None:
-            draft = _draft(request, upsert=self._claims(request, draft.bucket, draft.name)[1])
-        upload = await self._uploads.begin(uploader, draft)
+        length = _length(request)
+        header = request.headers.get("upload-metadata", "")
+        given = parse_header(header)
+        bucket, name = given.get("bucketName", ""), given.get("objectName", "")
+        keys.check_name(name)
+        uploader, upsert = await self._uploader(request, bucket, name)
+        draft = draft_of(bucket, name, given.get("contentType"), given, upsert=upsert)
+        upload = await self._uploads.begin(uploader, draft, length, header)
         headers = {"location": self._location(request, upload)}
         if request.headers.get("content-type") == CHUNK_TYPE and not upload.is_complete:
             upload = await self._uploads.append(
@@ -105,14 +107,14 @@ class ResumableDoor:
 
     async def _one(self, request: Request) -> Response:
         bucket, name, identity = _parse_id(request.path_params["upload"])
-        uploader = await self._uploader(request, bucket, name)
+        uploader, _ = await self._uploader(request, bucket, name)
         method = request.method
         if method == "POST":
             # What a proxy in between does not let through comes so.
             method = request.headers.get("x-http-method-override", "").upper()
         upload = await self._uploads.find(uploader, identity)
-        if (upload.bucket, upload.name) != (bucket, name):
-            raise NotFound("upload_not_found", "The file for this url was not found")
+        if (upload.draft.bucket, upload.draft.name) != (bucket, name):
+            raise upload_not_found()
         if method == "HEAD":
             return _head(upload)
         if method == "PATCH":
@@ -139,20 +141,14 @@ class ResumableDoor:
         headers = {"upload-offset": str(upload.offset)} | _state(upload)
         return _answer(204, headers)
 
-    async def _uploader(self, request: Request, bucket: str, name: str) -> Uploader:
+    async def _uploader(self, request: Request, bucket: str, name: str) -> tuple[Uploader, bool]:
         if _is_signed(request):
-            return Uploader(None, self._claims(request, bucket, name)[0])
-        principal = await self._callers.caller(request)
-        return Uploader(principal, principal.claims.get("sub"))
-
-    def _claims(self, request: Request, bucket: str, name: str) -> tuple[str | None, bool]:
-        token = request.headers.get("x-signature", "")
-        claims = self._storage.signer.verify(token, "upload", bucket, name)
-        return claims.get("owner"), claims.get("upsert") is True
+            return self._callers.granted(request.headers.get("x-signature", ""), bucket, name)
+        return Uploader.of(await self._callers.caller(request)), wants_upsert(request)
 
     def _location(self, request: Request, upload: Upload) -> str:
         place = SIGNED_PLACE if _is_signed(request) else PLACE
-        text = f"{upload.bucket}/{upload.name}/{upload.id}"
+        text = f"{upload.draft.bucket}/{upload.draft.name}/{upload.id}"
         identity = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
         return f"{self._storage.config.public_url}{ROUTE_PREFIX}{place}/{identity}"
 
@@ -164,36 +160,21 @@ class ResumableDoor:
                 return await handler(request)
             except Unauthenticated:
                 return _answer(403, {}, "Invalid Compact JWS")
-            except RequestError as error:
-                return _answer(error.status, {}, error.message)
-            except BackendFailed:
-                return _answer(Unavailable.status, {}, "The object store cannot be used")
+            except Exception as error:
+                told = as_refusal(request, error)
+                return _answer(told.status, {}, told.message)
 
         return answer
 
 
-def _draft(request: Request, *, upsert: bool | None = None) -> Draft:
+def _length(request: Request) -> int | None:
     length = _number(request, "upload-length")
     is_deferred = request.headers.get("upload-defer-length") == "1"
     if (length is None) != is_deferred:
         raise InvalidRequest(
             "upload_length_invalid", "Upload-Length or Upload-Defer-Length header invalid"
         )
-    header = request.headers.get("upload-metadata", "")
-    given = parse_header(header)
-    bucket, name = given.get("bucketName", ""), given.get("objectName", "")
-    keys.check_name(name)
-    seconds = given.get("cacheControl", "")
-    return Draft(
-        bucket=bucket,
-        name=name,
-        length=length,
-        media_type=given.get("contentType") or media.UNKNOWN,
-        cache_control=f"max-age={seconds}" if seconds.isdecimal() else seconds or NO_CACHE,
-        user_metadata=parse_metadata(given.get("metadata")),
-        upsert=wants_upsert(request) if upsert is None else upsert,
-        header=header,
-    )
+    return length
 
 
 def parse_header(header: str) -> dict[str, str]:
@@ -221,7 +202,7 @@ def _parse_id(text: str) -> tuple[str, str, UUID]:
     except (binascii.Error, ValueError):
         parsed = None
     if parsed is None:
-        raise NotFound("upload_not_found", "The file for this url was not found")
+        raise upload_not_found()
     bucket, name, version = parsed
     return bucket, name, UUID(version)
 

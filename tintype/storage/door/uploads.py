@@ -8,7 +8,7 @@ its headers (`x-metadata` is base64 JSON).
 import base64
 import binascii
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from tintype.errors import InvalidRequest, TooLarge
+from tintype.storage.drafts import Draft
 from tintype.storage.media import UNKNOWN
 
 # Text fields and part headers together; what a form adds to its file is below this.
@@ -27,16 +28,14 @@ NO_CACHE = "no-cache"
 
 
 class Upload(msgspec.Struct, frozen=True):
-    """An upload whose bytes are still to be read from `chunks`; `size_min` is in bytes."""
+    """A draft whose bytes are still to be read from `chunks`; `size_min` is in bytes."""
 
-    media_type: str
-    cache_control: str
-    user_metadata: dict[str, Any] | None
+    draft: Draft
     size_min: int
     chunks: AsyncIterator[bytes]
 
 
-async def open_upload(request: Request) -> Upload:
+async def open_upload(request: Request, bucket: str, name: str, *, upsert: bool) -> Upload:
     """Read the body up to the object's first byte.
 
     Raises `InvalidRequest` for a malformed form or metadata, `TooLarge` for fields over
@@ -46,13 +45,36 @@ async def open_upload(request: Request) -> Upload:
     content_type = request.headers.get("content-type", "")
     kind, options = parse_options_header(content_type)
     if kind == b"multipart/form-data":
-        return await _open_form(request, options.get(b"boundary", b""))
-    return Upload(
-        media_type=content_type or UNKNOWN,
-        cache_control=request.headers.get("cache-control") or NO_CACHE,
-        user_metadata=_header_metadata(request.headers.get("x-metadata")),
-        size_min=content_length(request),
-        chunks=_raw(request),
+        form = _Form(options.get(b"boundary", b""))
+        chunks = await _open_form(request, form)
+        draft = draft_of(bucket, name, form.media_type, form.fields, upsert=upsert)
+        return Upload(draft, max(0, content_length(request) - 2 * FORM_BYTES_MAX), chunks)
+    draft = Draft(
+        bucket,
+        name,
+        content_type or UNKNOWN,
+        request.headers.get("cache-control") or NO_CACHE,
+        _header_metadata(request.headers.get("x-metadata")),
+        upsert,
+    )
+    return Upload(draft, content_length(request), _raw(request))
+
+
+def draft_of(
+    bucket: str, name: str, media_type: str | None, given: Mapping[str, str], *, upsert: bool
+) -> Draft:
+    """Return the draft that a form or a TUS header describes by `cacheControl` and `metadata`.
+
+    Raises `InvalidRequest` (`metadata_malformed`).
+    """
+    seconds = given.get("cacheControl", "")
+    return Draft(
+        bucket,
+        name,
+        media_type or UNKNOWN,
+        f"max-age={seconds}" if seconds.isdecimal() else seconds or NO_CACHE,
+        _parse_metadata(given.get("metadata")),
+        upsert,
     )
 
 
@@ -62,8 +84,7 @@ async def _raw(request: Request) -> AsyncIterator[bytes]:
             yield chunk
 
 
-async def _open_form(request: Request, boundary: bytes) -> Upload:
-    form = _Form(boundary)
+async def _open_form(request: Request, form: "_Form") -> AsyncIterator[bytes]:
     chunks = _raw(request)
     while form.media_type is None:
         chunk = await anext(chunks, None)
@@ -82,14 +103,7 @@ async def _open_form(request: Request, boundary: bytes) -> Upload:
                 raise InvalidRequest("body_truncated", "The form ends before its file does.")
             form.feed(chunk)
 
-    seconds = form.fields.get("cacheControl", "")
-    return Upload(
-        media_type=form.media_type,
-        cache_control=f"max-age={seconds}" if seconds.isdecimal() else seconds or NO_CACHE,
-        user_metadata=parse_metadata(form.fields.get("metadata")),
-        size_min=max(0, content_length(request) - 2 * FORM_BYTES_MAX),
-        chunks=file(),
-    )
+    return file()
 
 
 class _Form:
@@ -183,13 +197,12 @@ def _header_metadata(text: str | None) -> dict[str, Any] | None:
     if not text:
         return None
     try:
-        return parse_metadata(base64.b64decode(text, validate=True))
+        return _parse_metadata(base64.b64decode(text, validate=True))
     except binascii.Error as error:
         raise InvalidRequest("metadata_malformed", "`x-metadata` is not base64.") from error
 
 
-def parse_metadata(text: str | bytes | None) -> dict[str, Any] | None:
-    """Return an object's own metadata, sent as JSON. Raises `InvalidRequest`."""
+def _parse_metadata(text: str | bytes | None) -> dict[str, Any] | None:
     if not text:
         return None
     try:

@@ -15,15 +15,14 @@ Promised:
 - What is not gone on with for `UPLOAD_SECONDS` ends, and its bytes are removed.
 """
 
-from tintype.storage.uploads.resumable import Resumable, Uploader, sweep_uploads
-from tintype.storage.uploads.upload import PART_BYTES, UPLOAD_SECONDS, Draft, Upload
+from tintype.storage.uploads.resumable import Resumable, sweep_uploads
+from tintype.storage.uploads.upload import PART_BYTES, UPLOAD_SECONDS, Upload, upload_not_found
 
 __all__ = [
     "PART_BYTES",
     "UPLOAD_SECONDS",
-    "Draft",
     "Resumable",
     "Upload",
-    "Uploader",
     "sweep_uploads",
+    "upload_not_found",
 ]

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from tintype.database import Pool
+from tintype.database import STATEMENT_ERRORS, Pool
 from tintype.storage.uploads.upload import upload_busy
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ class UploadLocks:
                 # Giving the connection back lets go of every lock it holds.
                 await self._let_go()
             else:
-                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                with suppress(*STATEMENT_ERRORS):
                     await self._connection.execute(UNLOCK, _number(upload))
 
     async def _let_go(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with suppress(*STATEMENT_ERRORS):
                 await self._pool.release(connection)
 
 

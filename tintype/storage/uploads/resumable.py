@@ -5,32 +5,21 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from tintype.auth import Principal
+from tintype.database import Connection
 from tintype.errors import RequestError, TooManyRequests
-from tintype.storage import keys, media, rows, streams
+from tintype.storage import media, rows, streams
+from tintype.storage.drafts import Draft, Uploader
 from tintype.storage.objects import Storage
 from tintype.storage.rows import StoredObject
 from tintype.storage.uploads import upload as uploads
 from tintype.storage.uploads.locks import UploadLocks
 from tintype.storage.uploads.parts import Body
-from tintype.storage.uploads.upload import PART_BYTES, UPLOAD_SECONDS, Draft, Upload, upload_from
+from tintype.storage.uploads.upload import PART_BYTES, UPLOAD_SECONDS, Upload, upload_from
 
 # Beside the buckets on the backend: no bucket's name begins with a dot.
 FOLDER = ".uploads"
 SWEEP_UPLOADS_MAX = 100
 BUSY_RETRY_SECONDS = 60
-
-
-class Uploader(msgspec.Struct, frozen=True):
-    """Who uploads: a caller, or whoever holds the signed URL that `owner` made."""
-
-    principal: Principal | None
-    owner: str | None
-
-    @property
-    def role(self) -> str | None:
-        """Return the caller's role; None with a signed URL, which row-level security granted."""
-        return self.principal.role if self.principal is not None else None
 
 
 class Resumable:
@@ -40,19 +29,20 @@ class Resumable:
         self._storage = storage
         self._locks = UploadLocks(storage.pool)
 
-    async def begin(self, uploader: Uploader, draft: Draft) -> Upload:
+    async def begin(
+        self, uploader: Uploader, draft: Draft, length: int | None, header: str
+    ) -> Upload:
         """Begin an upload; what is said to be empty becomes an object at once.
 
-        Raises what `Storage.put` would, as far as it is known without the bytes, and
-        `TooManyRequests` (`uploads_open_exceeded`).
+        `length` is in bytes, None while it is not known; `header` describes the upload to the
+        client again. Raises what `Storage.store` would, as far as it is known without the bytes,
+        and `TooManyRequests` (`uploads_open_exceeded`).
         """
         limits = await self._storage.bucket(draft.bucket)
-        if draft.length is not None and draft.length > self._storage.bytes_max(limits):
+        if length is not None and length > self._storage.bytes_max(limits):
             raise uploads.size_exceeded()
-        keys.check_name(draft.name)
         media.check_declared(draft.media_type, limits.allowed_mime_types)
-        media.check_cache_control(draft.cache_control)
-        await self._check(uploader, draft)
+        await self._storage.check(uploader, draft)
         identity = uuid4()
         expires_at = await self._storage.pool.fetchval(
             "select tintype.begin_upload($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
@@ -62,11 +52,11 @@ class Resumable:
             uploader.role,
             uploader.owner,
             draft.upsert,
-            draft.length,
+            length,
             draft.media_type,
             draft.cache_control,
             draft.user_metadata,
-            draft.header,
+            header,
             UPLOAD_SECONDS,
             uploads.UPLOADS_OPEN_MAX,
         )
@@ -76,7 +66,7 @@ class Resumable:
                 f"At most {uploads.UPLOADS_OPEN_MAX} uploads are open at once.",
                 retry_after_seconds=BUSY_RETRY_SECONDS,
             )
-        if draft.length == 0:
+        if length == 0:
             async with self._locks.hold(identity):
                 await self._complete(uploader, await self._get(identity), [])
         return await self._get(identity)
@@ -113,7 +103,7 @@ class Resumable:
                 raise uploads.offset_conflict()
             if upload.is_complete:
                 return upload
-            size_max = self._storage.bytes_max(await self._storage.bucket(upload.bucket))
+            size_max = self._storage.bytes_max(await self._storage.bucket(upload.draft.bucket))
             if length is not None:
                 upload = await self._set_length(upload, length, size_max)
             size_max = upload.length if upload.length is not None else size_max
@@ -132,7 +122,7 @@ class Resumable:
             if upload.is_complete:
                 raise uploads.upload_not_found()
             await self._storage.pool.execute("select tintype.end_upload($1)", identity)
-            await self._forget(identity, upload.bucket, upload.name, is_complete=False)
+            await self._forget(identity, upload.draft.bucket, upload.draft.name, is_complete=False)
 
     async def sweep(self) -> int:
         """Remove what has ended, at most `SWEEP_UPLOADS_MAX`; return how many. Safe to repeat."""
@@ -191,58 +181,22 @@ class Resumable:
         """Make the recorded parts and `last` the object, under the upload's id as its version."""
         found = await self._storage.pool.fetch(rows.sql("upload_parts"), upload.id)
         parts = [(row["key"], row["size_bytes"]) for row in found] + last
-        limits = await self._storage.bucket(upload.bucket)
-        head, chunks = await streams.peek(self._read(parts), media.SNIFF_BYTES)
-        media_type = media.decide(upload.media_type, head, limits.allowed_mime_types)
-        await self._check(uploader, upload)
-        stored = await self._storage.write(
-            upload.bucket,
-            upload.name,
-            chunks,
-            media_type=media_type,
-            cache_control=upload.cache_control,
-            bytes_max=self._storage.bytes_max(limits),
-            version=str(upload.id),
+
+        async def complete(connection: Connection) -> None:
+            if not await connection.fetchval(
+                "select tintype.complete_upload($1, $2)", upload.id, UPLOAD_SECONDS
+            ):
+                raise uploads.upload_not_found()
+
+        await self._storage.store(
+            uploader, upload.draft, self._read(parts), version=str(upload.id), along=complete
         )
-        try:
-            async with rows.acting(self._storage.pool, None, None) as connection:
-                _, replaced = await rows.record(
-                    connection,
-                    stored,
-                    owner=upload.owner,
-                    user_metadata=upload.user_metadata,
-                    replace=upload.upsert,
-                )
-                if not await connection.fetchval(
-                    "select tintype.complete_upload($1, $2)", upload.id, UPLOAD_SECONDS
-                ):
-                    raise uploads.upload_not_found()
-        except RequestError:
-            await self._storage.discard(stored)
-            raise
-        if replaced is not None:
-            await self._storage.discard(replaced)
         await self._remove_parts(upload.id)
 
     async def _read(self, parts: list[tuple[str, int]]) -> AsyncIterator[bytes]:
         for key, size in parts:
             async for chunk in await self._storage.backend.get(key, 0, size):
                 yield chunk
-
-    async def _check(self, uploader: Uploader, wanted: Draft | Upload) -> None:
-        """Ask row-level security as the caller; a signed URL was granted when it was made."""
-        if uploader.principal is None:
-            if not wanted.upsert and await self._storage.stat(wanted.bucket, wanted.name):
-                raise rows.object_exists()
-            return
-        await self._storage.check_put(
-            uploader.principal,
-            wanted.bucket,
-            wanted.name,
-            media_type=wanted.media_type,
-            user_metadata=wanted.user_metadata,
-            upsert=wanted.upsert,
-        )
 
     async def _set_length(self, upload: Upload, length: int, size_max: int) -> Upload:
         if length > size_max:

@@ -1,13 +1,13 @@
 """What is an upload that has begun, and what is said of one that cannot go on?"""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from tintype.errors import Conflict, InvalidRequest, NotFound, TooLarge, Unavailable
+from tintype.storage.drafts import Draft
 
 # Supabase's clients send chunks of exactly this size; a longer body is cut into as many.
 PART_BYTES = 6 * 1024 * 1024
@@ -18,39 +18,19 @@ UPLOAD_SECONDS = 24 * 3600
 UPLOADS_OPEN_MAX = 1000
 
 
-class Draft(msgspec.Struct, frozen=True):
-    """What a client says of an upload before it begins.
-
-    `length` is in bytes, None while it is not known; `header` is what describes the upload to the
-    client again, word for word.
-    """
-
-    bucket: str
-    name: str
-    length: int | None
-    media_type: str
-    cache_control: str
-    user_metadata: dict[str, Any] | None
-    upsert: bool
-    header: str
-
-
 class Upload(msgspec.Struct, frozen=True):
     """An upload as it is at this moment; `offset` and `length` are in bytes.
 
-    `role` and `owner` say who began it; `role` is None when it was the holder of a signed URL.
+    `length` is None while it is not known; `header` is what describes the upload to the client
+    again, word for word. `role` and `owner` say who began it; `role` is None when it was the
+    holder of a signed URL.
     """
 
     id: UUID
-    bucket: str
-    name: str
+    draft: Draft
     role: str | None
     owner: str | None
-    upsert: bool
     length: int | None
-    media_type: str
-    cache_control: str
-    user_metadata: dict[str, Any] | None
     header: str
     expires_at: datetime
     is_complete: bool
@@ -62,15 +42,17 @@ def upload_from(row: asyncpg.Record) -> Upload:
     """Return the upload that the query `upload` found."""
     return Upload(
         id=row["id"],
-        bucket=row["bucket_id"],
-        name=row["name"],
+        draft=Draft(
+            row["bucket_id"],
+            row["name"],
+            row["media_type"],
+            row["cache_control"],
+            row["user_metadata"],
+            row["upsert"],
+        ),
         role=row["role"],
         owner=row["owner_id"],
-        upsert=row["upsert"],
         length=row["length_bytes"],
-        media_type=row["media_type"],
-        cache_control=row["cache_control"],
-        user_metadata=row["user_metadata"],
         header=row["header"],
         expires_at=row["expires_at"],
         is_complete=row["is_complete"],
