@@ -160,7 +160,8 @@ def test_a_worker_that_started_postgres_may_leave_and_the_server_goes_on(shell: 
     pasted = [line[2:] for line in served.greeting if "users add" in line or "TOKEN=" in line]
     assert "you@example.com" in shell.paste("\n".join(pasted)).out
     shell.run("generate", "a robot", "--user", "you@example.com")
-    assert shell.end(served.process).code == 0
+    ended = shell.end(served.process)
+    assert ended.code == 0, ended.err
     assert shell.postmasters() == []
 
 

@@ -39,7 +39,7 @@ def told_of(config: Config) -> Iterator[None]:
     where = _place(config)
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except database.STATEMENT_ERRORS as error:
         found = _of_database(error, config, where)
         if found is None:
             raise

@@ -10,10 +10,11 @@ from tintype.database.gather import Gatherer, Overloaded
 from tintype.database.migrate import migrate
 from tintype.database.pool import CALLER_ROLES, Connection, Pool, connect, transaction
 from tintype.database.queries import named_queries, sql_folder
-from tintype.database.trouble import is_passing, persist
+from tintype.database.trouble import STATEMENT_ERRORS, is_passing, persist
 
 __all__ = [
     "CALLER_ROLES",
+    "STATEMENT_ERRORS",
     "Connection",
     "EmbeddedPostgres",
     "Gatherer",

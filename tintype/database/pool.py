@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import asyncpg
 import msgspec
 
+from tintype.database.trouble import STATEMENT_ERRORS
+
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
@@ -112,7 +114,7 @@ async def transaction(
         except BaseException:
             # What went wrong is told, and not that the rollback failed after it: a connection
             # that did not answer is not lent again.
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with suppress(*STATEMENT_ERRORS):
                 await connection.execute("rollback")
             raise
         await connection.conclude()

@@ -27,6 +27,15 @@ PASSING = (
     asyncpg.InternalClientError,
 )
 
+# All that a statement may raise, passing or not: asyncpg's errors have no common root, and a
+# connection that breaks in the middle of one statement says so of the next in words of its own.
+STATEMENT_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
+
 
 def is_passing(error: BaseException) -> bool:
     """Whether `error` is the kind of trouble that goes away by itself."""
