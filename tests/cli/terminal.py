@@ -73,6 +73,7 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_heed_interrupts,
         )
         self._started.append(process)
         return process
@@ -135,6 +136,11 @@ class Shell:
         assert "Traceback" not in result.err, result.err
         assert code is None or result.code == code, result
         return result
+
+
+def _heed_interrupts() -> None:
+    # A suite that runs in the background ignores Ctrl-C, and whatever it starts would inherit that.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def free_port() -> int:
