@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -49,10 +49,15 @@ class FunctionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ServerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[tintype.server]`: where it listens."""
+    """`[tintype.server]`: where it listens.
+
+    `development` lets anybody ask for pictures without a user; the server then listens on loopback
+    only.
+    """
 
     host: str = "127.0.0.1"
     port: int = 54321
+    development: bool = False
     public_url: str | None = None
     jwks_url: str | None = None
     jwt_issuer: str | None = None
@@ -89,7 +94,7 @@ class ProvidersConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class StorageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[tintype.storage]`: limits of uploads; and where bytes lie, "folder" or "s3"."""
 
-    object_bytes_max: int = 50 * 1024 * 1024
+    object_bytes_max: int = 200 * 1024 * 1024
     signed_url_seconds_max: int = 7 * 24 * 3600
     backend: str = "folder"
     bucket: str | None = None
@@ -124,10 +129,42 @@ class AuthConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anonymous_per_hour: int = 30
 
 
+class LanesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tintype.lanes]`: queues that a Redis of the operator's carries to its workers.
+
+    By default workers pop from this server itself, and no Redis is needed. `depth_max` is how many
+    jobs of a queue wait on its list at most; the rest wait in Postgres.
+    """
+
+    carried_queues: tuple[str, ...] = ()
+    redis_url: str | None = None
+    upstash_url: str | None = None
+    upstash_token: str | None = None
+    depth_max: int = 100
+
+
 class CreditsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[tintype.credits]`: what a new account starts with."""
 
     welcome: int = 0
+
+
+class TelemetryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tintype.telemetry]`: who may read `/metrics`, and where traces go.
+
+    `metrics_token` opens `/metrics` and nothing else; without it only the service role reads that.
+    A `tintype worker` answers it on `worker_metrics_port` of the server's host, if there is one.
+    `otlp_endpoint` is the base URL of an OpenTelemetry collector (OTLP over HTTP); None traces
+    nothing. `otlp_headers` is `name=value,…` with percent-encoded values. `trace_share` (0 … 1) of
+    the traces that begin here are kept; of those that began elsewhere, the ones kept there.
+    """
+
+    metrics_token: str | None = None
+    worker_metrics_port: int | None = None
+    otlp_endpoint: str | None = None
+    otlp_headers: str | None = None
+    service_name: str = "tintype"
+    trace_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -142,8 +179,15 @@ class Config(msgspec.Struct, frozen=True):
     providers: ProvidersConfig = ProvidersConfig()
     storage: StorageConfig = StorageConfig()
     credits: CreditsConfig = CreditsConfig()
+    lanes: LanesConfig = LanesConfig()
     auth: AuthConfig = AuthConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
     functions: dict[str, FunctionConfig] = {}
+
+    @property
+    def is_development(self) -> bool:
+        """Whether whoever reaches this machine's loopback counts as an operator."""
+        return self.server.development
 
     @property
     def public_url(self) -> str:
@@ -158,6 +202,7 @@ class Config(msgspec.Struct, frozen=True):
 _LOOPBACKS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 # Environment name → (section, field). The first name that is set wins.
 ENVIRONMENT: dict[str, tuple[str, str]] = {
+    "TINTYPE_DEVELOPMENT": ("server", "development"),
     "TINTYPE_HOST": ("server", "host"),
     "TINTYPE_PORT": ("server", "port"),
     "TINTYPE_PUBLIC_URL": ("server", "public_url"),
@@ -187,7 +232,16 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
     "AWS_ACCESS_KEY_ID": ("storage", "access_key_id"),
     "AWS_SECRET_ACCESS_KEY": ("storage", "secret_access_key"),
     "AWS_SESSION_TOKEN": ("storage", "session_token"),
+    "TINTYPE_REDIS_URL": ("lanes", "redis_url"),
+    "TINTYPE_UPSTASH_URL": ("lanes", "upstash_url"),
+    "TINTYPE_UPSTASH_TOKEN": ("lanes", "upstash_token"),
     "TINTYPE_WELCOME_CREDITS": ("credits", "welcome"),
+    "TINTYPE_METRICS_TOKEN": ("telemetry", "metrics_token"),
+    "TINTYPE_METRICS_PORT": ("telemetry", "worker_metrics_port"),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry", "otlp_endpoint"),
+    "OTEL_EXPORTER_OTLP_HEADERS": ("telemetry", "otlp_headers"),
+    "OTEL_SERVICE_NAME": ("telemetry", "service_name"),
+    "OTEL_TRACES_SAMPLER_ARG": ("telemetry", "trace_share"),
 }
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": ServerConfig,
@@ -195,10 +249,17 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "providers": ProvidersConfig,
     "storage": StorageConfig,
     "credits": CreditsConfig,
+    "lanes": LanesConfig,
     "auth": AuthConfig,
+    "telemetry": TelemetryConfig,
 }
+LOOPBACK_HOSTS = frozenset(("127.0.0.1", "localhost", "::1"))
 # The functions that come with Tintype and are open to callers without a token.
-BUILTIN_FUNCTIONS = {"image-worker": FunctionConfig(verify_jwt=False)}
+BUILTIN_FUNCTIONS = {
+    "generate-admin-image": FunctionConfig(verify_jwt=False),
+    "image-worker": FunctionConfig(verify_jwt=False),
+    "job-callback": FunctionConfig(verify_jwt=False),
+}
 
 
 def load(
@@ -230,6 +291,12 @@ def load(
     if port is not None:
         values["server"]["port"] = port
     sections = {name: _section(name, values[name], SECTIONS[name]) for name in SECTIONS}
+    if sections["server"].development and sections["server"].host not in LOOPBACK_HOSTS:
+        raise OperatorError(
+            "development_not_on_loopback",
+            f"Development mode does not listen on {sections['server'].host}.",
+            hint="Leave out TINTYPE_DEVELOPMENT, or listen on 127.0.0.1.",
+        )
     functions = dict(BUILTIN_FUNCTIONS)
     for name, section in document.get("functions", {}).items():
         functions[name] = _section(f"functions.{name}", section, FunctionConfig)
@@ -243,6 +310,19 @@ def load(
         functions=functions,
         **sections,
     )
+
+
+class WorkerAccess(msgspec.Struct, frozen=True):
+    """What a worker outside the server is told of it. Neither has to be set."""
+
+    url: str | None
+    key: str | None
+
+
+def worker_access(environment: Mapping[str, str] | None = None) -> WorkerAccess:
+    """Return the server and the key that `tintype workers add` gave this machine."""
+    env = os.environ if environment is None else environment
+    return WorkerAccess(env.get("SUPABASE_URL") or None, env.get("SUPABASE_SERVICE_KEY") or None)
 
 
 def _read(path: Path) -> dict[str, Any]:

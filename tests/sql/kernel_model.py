@@ -30,6 +30,9 @@ class ModelJob:
     positions: set[int] = field(default_factory=set)
     urls: list[str] = field(default_factory=list)
     place: str | None = "ready"
+    asset: UUID | None = None
+    # The positions whose row of pictures follows the job.
+    rows: set[int] = field(default_factory=set)
 
     @property
     def is_live(self) -> bool:
@@ -65,6 +68,8 @@ class Model:
         self.leases: dict[UUID, ModelLease] = {}
         self.answers: dict[tuple[UUID, str], tuple[str, dict[str, Any]]] = {}
         self.references: set[tuple[UUID, str]] = set()
+        # Pictures that wait for a job, and those of jobs: whose they are.
+        self.pending: dict[UUID, UUID] = {}
 
     def live(self, *places: str) -> list[ModelJob]:
         return [job for job in self.jobs.values() if job.is_live and job.place in places]
@@ -82,24 +87,52 @@ class Model:
         """A key that comes again within the batch is looked at after all others."""
         outcomes: dict[int, tuple[str, dict[str, Any] | None]] = {}
         seen: set[tuple[UUID, str]] = set()
+        named: set[UUID] = set()
         later: list[int] = []
         for place, row in enumerate(submissions):
             key = (row["user_id"], row["key"])
+            is_taken = row["asset_id"] is not None and row["asset_id"] in named
+            named.add(row["asset_id"])
             if row["key"] is not None and key in seen:
                 later.append(place)
                 continue
             seen.add(key)
-            outcomes[place] = self._submit_one(row)
+            outcomes[place] = self._submit_one(row, is_taken)
         if later:
             answers = self.submit([submissions[place] for place in later])
             outcomes.update(zip(later, answers, strict=True))
         return [outcomes[place] for place in range(len(submissions))]
 
-    def _submit_one(self, row: dict[str, Any]) -> tuple[str, dict[str, Any] | None]:
+    def filled_by(self, asset: UUID) -> ModelJob | None:
+        """The job whose first output the picture is to be, or was."""
+        found = [job for job in self.jobs.values() if job.asset == asset and 0 in job.rows]
+        return found[0] if found else None
+
+    def _is_free(self, asset: UUID, user: UUID) -> bool:
+        if self.pending.get(asset) == user:
+            return True
+        job = self.filled_by(asset)
+        has_failed = job is not None and not job.is_live and 0 not in job.positions
+        return has_failed and job is not None and job.user == user
+
+    def _begin_rows(self, job: ModelJob, row: dict[str, Any]) -> None:
+        job.asset = row["image_id"]
+        if job.asset is None:
+            return
+        job.rows = set(range(job.quantity))
+        self.pending.pop(job.asset, None)
+        for other in self.jobs.values():
+            if other is not job and other.asset == job.asset:
+                other.rows.discard(0)
+
+    def _submit_one(self, row: dict[str, Any], is_taken: bool) -> tuple[str, dict[str, Any] | None]:
         user, key = row["user_id"], row["key"]
         stored = self.answers.get((user, key)) if key is not None else None
         if stored is not None:
             return ("replayed" if stored[0] == row["fingerprint"] else "key_reused"), stored[1]
+        asset = row["asset_id"]
+        if asset is not None and (is_taken or not self._is_free(asset, user)):
+            return "asset_not_found", None
         account = self.accounts.get(user)
         amount = 0 if account is not None and account.is_premium else row["amount"]
         answer = {
@@ -123,6 +156,7 @@ class Model:
             price,
             row["max_retries"],
         )
+        self._begin_rows(self.jobs[row["job_id"]], row)
         if key is not None:
             self.answers[user, key] = row["fingerprint"], answer
         return "accepted", answer
@@ -131,6 +165,15 @@ class Model:
         self.leases[lease_id] = ModelLease(worker, claims)
         for job_id, _ in claims:
             self.jobs[job_id].place = "leased"
+
+    def holder_of(self, job: ModelJob, *workers: str) -> UUID | None:
+        """The lease under which one of the workers has the job."""
+        found = [
+            lease_id
+            for lease_id, lease in self.leases.items()
+            if lease.worker in workers and job.is_live and (job.id, job.attempt) in lease.holds
+        ]
+        return found[0] if found else None
 
     def report(self, job: ModelJob, attempt: int, progress: int) -> bool:
         if not job.is_held(attempt):
@@ -190,7 +233,9 @@ class Model:
                 job = self.jobs[job_id]
                 if not job.is_held(attempt):
                     continue
-                if job.retries >= job.max_retries:
+                if job.result_count >= job.quantity:
+                    self.end(job, "completed")
+                elif job.retries >= job.max_retries:
                     self.end(job, "completed" if job.result_count else "failed")
                 else:
                     self._requeue(job, "ready", True)

@@ -29,7 +29,8 @@ def jobs(seen: Seen, model: Model, rows: dict[str, dict[str, Any]]) -> None:
     assert {row["id"] for row in seen["jobs"]} == {str(i) for i in model.jobs}
     positions: dict[str, set[int]] = {row["id"]: set() for row in seen["jobs"]}
     for output in seen["outputs"]:
-        positions[output["job_id"]].add(output["position"])
+        if output["status"] == "completed":
+            positions[output["job_id"]].add(output["position"])
     newest = max((row["seq"] for row in rows.values()), default=0)
     for row in seen["jobs"]:
         job = model.jobs[UUID(row["id"])]
@@ -45,6 +46,27 @@ def jobs(seen: Seen, model: Model, rows: dict[str, dict[str, Any]]) -> None:
             assert before["status"] not in ENDED, "an ended job changed"
             assert row["seq"] > newest, "a change without a new seq"
         rows[row["id"]] = row
+
+
+def assets(seen: Seen, model: Model) -> None:
+    """Rows of pictures follow their jobs: whoever waits for one hears how it ended, once."""
+    found: dict[str, dict[int, str]] = {str(job.id): {} for job in model.jobs.values()}
+    pending = set()
+    for output in seen["outputs"]:
+        if output["status"] == "pending":
+            pending.add(UUID(output["id"]))
+            assert output["job_id"] is None
+        else:
+            found[output["job_id"]][output["position"]] = output["status"]
+        assert (output["path"] is not None) == (output["status"] == "completed")
+    assert pending == set(model.pending)
+    ids = {(row["job_id"], row["position"]): row["id"] for row in seen["outputs"]}
+    for job in model.jobs.values():
+        unfilled = "generating" if job.is_live else "failed"
+        expected = dict.fromkeys(job.rows, unfilled) | dict.fromkeys(job.positions, "completed")
+        assert found[str(job.id)] == expected, job
+        if 0 in job.rows:
+            assert ids[str(job.id), 0] == str(job.asset)
 
 
 def places(seen: Seen, model: Model) -> None:

@@ -18,11 +18,18 @@ Row = asyncpg.Record
 Admin = asyncpg.Connection
 ANNA, BERT = kernel.user(1), kernel.user(2)
 ANON, USERS, SERVICE, PUBLIC = "anon", "authenticated", "service_role", "PUBLIC"
+WORKER = "tintype_worker"
 APPS = (ANON, USERS, SERVICE)
 
 READ, WRITE = frozenset({"SELECT"}), frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 NOBODY: dict[str, frozenset[str]] = {}
 OWN_ROWS = {USERS: READ, SERVICE: READ}
+# A user begins a row of pictures or videos, and writes nothing of what a job writes into it.
+BEGUN = READ | {
+    f"INSERT of {column}"
+    for column in ("id", "user_id", "project_id", "media_type", "status", "prompt", "metadata")
+}
+BEGUN_ROWS = {USERS: BEGUN, SERVICE: READ}
 RELATIONS = {
     "auth.identities": NOBODY,
     "auth.mfa_amr_claims": NOBODY,
@@ -34,19 +41,20 @@ RELATIONS = {
     "public.credit_entries": OWN_ROWS,
     "public.credit_entries_id_seq": NOBODY,
     "public.generation_jobs": OWN_ROWS,
-    "public.generations": OWN_ROWS,
-    "public.images": OWN_ROWS,
+    "public.generations": BEGUN_ROWS,
+    "public.images": BEGUN_ROWS,
     "public.jobs": OWN_ROWS,
     "public.photos": OWN_ROWS,
     "public.projects": {USERS: WRITE, SERVICE: WRITE},
     "public.templates": {USERS: WRITE, SERVICE: WRITE},
-    "public.videos": OWN_ROWS,
+    "public.videos": BEGUN_ROWS,
     "realtime.messages": dict.fromkeys(APPS, frozenset({"SELECT", "INSERT"})),
-    "storage.buckets": dict.fromkeys(APPS, WRITE),
-    "storage.objects": dict.fromkeys(APPS, WRITE),
+    "storage.buckets": dict.fromkeys(APPS, WRITE) | {WORKER: READ},
+    "storage.objects": dict.fromkeys(APPS, WRITE) | {WORKER: WRITE - {"DELETE"}},
     "tintype.answers": NOBODY,
+    "tintype.callbacks": {SERVICE: READ},
     "tintype.captures": {SERVICE: WRITE},
-    "tintype.change_seq": NOBODY,
+    "tintype.change_seq": {USERS: frozenset({"USAGE"})},
     "tintype.changes": {SERVICE: frozenset({"SELECT", "DELETE"})},
     "tintype.changes_id_seq": NOBODY,
     "tintype.delayed": {SERVICE: READ},
@@ -59,6 +67,7 @@ RELATIONS = {
     "tintype.shares": NOBODY,
     "tintype.upload_parts": {SERVICE: READ},
     "tintype.uploads": {SERVICE: READ},
+    "tintype.workers": {SERVICE: READ},
 }
 KERNEL_ONLY = frozenset({SERVICE})
 INTERNAL: frozenset[str] = frozenset()
@@ -77,7 +86,9 @@ FUNCTIONS = {
     "storage.foldername": frozenset(APPS),
     "tintype.add_refresh_token": INTERNAL,
     "tintype.add_user": KERNEL_ONLY,
+    "tintype.add_worker": KERNEL_ONLY,
     "tintype.await_commits": KERNEL_ONLY,
+    "tintype.begin_assets": INTERNAL,
     "tintype.begin_upload": KERNEL_ONLY,
     "tintype.cancel": INTERNAL,
     "tintype.capture": INTERNAL,
@@ -87,8 +98,10 @@ FUNCTIONS = {
     "tintype.close_leases": KERNEL_ONLY,
     "tintype.complete": INTERNAL,
     "tintype.complete_upload": KERNEL_ONLY,
+    "tintype.confirm_write": KERNEL_ONLY,
     "tintype.deliver": KERNEL_ONLY,
     "tintype.describe_session": INTERNAL,
+    "tintype.end_assets": INTERNAL,
     "tintype.end_unfinished": INTERNAL,
     "tintype.end_upload": KERNEL_ONLY,
     "tintype.enqueue": INTERNAL,
@@ -100,18 +113,24 @@ FUNCTIONS = {
     "tintype.forget_tokens": INTERNAL,
     "tintype.forget_upload": KERNEL_ONLY,
     "tintype.grant_credits": KERNEL_ONLY,
+    "tintype.held_by": KERNEL_ONLY,
     "tintype.hold": INTERNAL,
     "tintype.hold_one_by_one": INTERNAL,
     "tintype.is_banned": INTERNAL,
+    "tintype.is_in_scope": KERNEL_ONLY,
+    "tintype.job_written_to": INTERNAL,
     "tintype.merge_metadata": INTERNAL,
     "tintype.name_identity": INTERNAL,
     "tintype.name_provider": INTERNAL,
+    "tintype.note_callback": KERNEL_ONLY,
     "tintype.note_change": INTERNAL,
     "tintype.note_table": KERNEL_ONLY,
     "tintype.noted_tables": KERNEL_ONLY,
     "tintype.open_account": KERNEL_ONLY,
     "tintype.open_session": KERNEL_ONLY,
     "tintype.page_users": KERNEL_ONLY,
+    "tintype.pop": KERNEL_ONLY,
+    "tintype.prolong": KERNEL_ONLY,
     "tintype.promote": INTERNAL,
     "tintype.prune": KERNEL_ONLY,
     "tintype.prune_messages": KERNEL_ONLY,
@@ -125,9 +144,11 @@ FUNCTIONS = {
     "tintype.requeue": INTERNAL,
     "tintype.rescue": INTERNAL,
     "tintype.revoke_sessions": KERNEL_ONLY,
+    "tintype.revoke_worker": KERNEL_ONLY,
     "tintype.rfc3339": INTERNAL,
     "tintype.rotate_session": KERNEL_ONLY,
     "tintype.screen": INTERNAL,
+    "tintype.see_worker": KERNEL_ONLY,
     "tintype.set_premium": KERNEL_ONLY,
     "tintype.set_upload_length": KERNEL_ONLY,
     "tintype.settle": INTERNAL,
@@ -146,13 +167,14 @@ FUNCTIONS = {
     "tintype.visible_rows": KERNEL_ONLY,
     "tintype.visible_statement": KERNEL_ONLY,
     "tintype.without": INTERNAL,
+    "tintype.worker_may_write": frozenset({WORKER}),
 }
 SCHEMAS = {
     "auth": frozenset(APPS),
     "public": frozenset({*APPS, PUBLIC}),
     "realtime": frozenset(APPS),
-    "storage": frozenset(APPS),
-    "tintype": KERNEL_ONLY,
+    "storage": frozenset({*APPS, WORKER}),
+    "tintype": KERNEL_ONLY | {WORKER},
 }
 
 # What belongs to a user, with the column that says whose it is.

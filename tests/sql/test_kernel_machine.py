@@ -35,15 +35,14 @@ EXAMPLES = 1000 if IS_DEEP else 80
 STEPS = 100 if IS_DEEP else 60
 USERS = [kernel.user(number) for number in range(3)]
 STRANGER = kernel.user(99)
-WORKERS = ["one", "two"]
+WORKERS = ["one", "two", "worker:1", "carrier:images"]
 QUEUES = ["images", "videos"]
 
 EMPTY = """
 delete from public.generations; delete from public.jobs; delete from public.credit_entries;
 delete from public.credit_accounts; delete from tintype.ready; delete from tintype.delayed;
 delete from tintype.leases; delete from tintype.leftovers; delete from tintype.answers;
-delete from tintype.shares;
-delete from tintype.queues;
+delete from tintype.shares; delete from tintype.queues; delete from tintype.callbacks;
 """
 
 users = st.sampled_from(USERS)
@@ -63,6 +62,8 @@ submissions = st.fixed_dictionaries(
         "queue": queues,
         "key": st.sampled_from([None, None, "a", "b"]),
         "fingerprint": st.sampled_from(["this", "this", "that"]),
+        # A job without a row that follows it, with a new one, or with one that is named.
+        "asset": st.sampled_from([None, "new", "new", 0, 1, 2]),
     }
 )
 
@@ -144,16 +145,47 @@ class KernelMachine(RuleBasedStateMachine):
 
     @verb(5, connection=connections, wanted=st.lists(submissions, min_size=1, max_size=3))
     def submit(self, connection: int, wanted: list[dict[str, Any]]) -> None:
-        rows = [
-            kernel.submission(one["user"], **{k: v for k, v in one.items() if k != "user"})
-            for one in wanted
-        ]
+        rows = [self.submission(**one) for one in wanted]
         found = self.run(kernel.submit(self.via(connection), *rows))
         answers = [
             (row["outcome"], None if row["answer"] is None else json.loads(row["answer"]))
             for row in found
         ]
         assert answers == self.model.submit(rows)
+
+    def submission(self, user: UUID, asset: str | int | None, **fields: Any) -> dict[str, Any]:
+        if asset is None:
+            return kernel.submission(user, **fields)
+        known = [*self.model.pending, *(job.asset for job in self.model.jobs.values() if job.asset)]
+        if asset == "new" or not known:
+            return kernel.submission(user, image_id=uuid4(), **fields)
+        named = known[int(asset) * 7 % len(known)]
+        return kernel.submission(user, image_id=named, asset_id=named, **fields)
+
+    @verb(1, user=users)
+    def begin_asset(self, user: UUID) -> None:
+        asset = self.run(kernel.begin_asset(self.bench.admin, user))
+        self.model.pending[asset] = user
+
+    @verb(4, connection=connections, worker=workers, queue=queues, limit=st.integers(1, 3))
+    def pop(self, connection: int, worker: str, queue: str, limit: int) -> None:
+        found = self.run(kernel.pop(self.via(connection), limit, holder=worker, queue=queue))
+        waiting = {job.id: job for job in self.model.live("ready") if job.queue == queue}
+        assert bool(found) == bool(waiting) and len(found) <= limit
+        for row in found:
+            job = waiting[row["id"]]
+            assert (row["attempt"], row["status"]) == (job.attempt, "processing")
+            assert self.model.report(job, job.attempt, 0)
+        if found:
+            claims = [(row["id"], row["attempt"]) for row in found]
+            self.model.claimed(found[0]["lease_id"], worker, claims)
+
+    @verb(2, needs="jobs", connection=connections, number=any_job, worker=workers)
+    def held_by(self, connection: int, number: int, worker: str) -> None:
+        job = self.busy_job(number)
+        found = self.run(kernel.held_by(self.via(connection), job.id, worker, "nobody"))
+        lease_id = self.model.holder_of(job, worker)
+        assert found == (None if lease_id is None else (lease_id, worker, job.attempt))
 
     @verb(8, connection=connections, worker=workers, queue=queues, limit=st.integers(1, 4))
     def claim(self, connection: int, worker: str, queue: str, limit: int) -> None:
@@ -428,6 +460,7 @@ class KernelMachine(RuleBasedStateMachine):
     def every_promise_holds(self) -> None:
         seen = json.loads(self.run(self.bench.admin.fetchval(kernel_promises.SNAPSHOT)))
         kernel_promises.jobs(seen, self.model, self.rows)
+        kernel_promises.assets(seen, self.model)
         kernel_promises.places(seen, self.model)
         kernel_promises.holds(seen)
         kernel_promises.accounts(seen, self.model)

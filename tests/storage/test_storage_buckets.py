@@ -7,6 +7,8 @@ import pytest
 from storage3.exceptions import StorageApiError
 from storage_site import PNG, Site, bearer, token
 
+from tintype.jobs import job_types
+
 
 async def code_of(call: Awaitable[object]) -> tuple[str, str]:
     with pytest.raises(StorageApiError) as caught:
@@ -14,9 +16,13 @@ async def code_of(call: Awaitable[object]) -> tuple[str, str]:
     return str(caught.value.status), caught.value.code
 
 
-async def test_a_new_database_has_the_two_buckets(site: Site) -> None:
+async def test_a_new_database_has_its_buckets_and_one_for_each_type_of_job(site: Site) -> None:
     found = {bucket.id: bucket for bucket in await site.service().list_buckets()}
-    assert set(found) == {"generations", "uploads"}
+    assert set(found) == {"generations", "uploads", *job_types()}
+    for name, kind in job_types().items():
+        bucket = found[name]
+        assert not bucket.public and bucket.file_size_limit
+        assert kind.content_type in (bucket.allowed_mime_types or [])
     assert found["generations"].public and not found["uploads"].public
     assert found["uploads"].file_size_limit == 20 * 1024 * 1024
     assert "image/png" in (found["uploads"].allowed_mime_types or [])
@@ -95,9 +101,10 @@ async def test_buckets_are_listed_sorted_searched_and_paged(site: Site) -> None:
         answer = await site.http.get("/bucket", headers=headers, params=query)
         return [bucket["id"] for bucket in answer.json()]
 
-    assert await ids(sortColumn="name", sortOrder="desc") == ["uploads", "generations"]
+    names = sorted(["generations", "uploads", *job_types()])
+    assert await ids(sortColumn="name", sortOrder="desc") == names[::-1]
     assert await ids(search="upl") == ["uploads"]
-    assert await ids(limit=1, offset=1) == ["uploads"]
+    assert await ids(limit=1, offset=1) == names[1:2]
     bad = await site.http.get("/bucket", headers=headers, params={"sortColumn": "owner; drop"})
     assert (bad.status_code, bad.json()["statusCode"]) == (400, "400")
 

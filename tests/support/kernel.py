@@ -49,6 +49,9 @@ def submission(user_id: UUID, ordinal: int = 1, **fields: Any) -> dict[str, Any]
         "quantity": quantity,
         "project_id": None,
         "template_id": None,
+        "image_id": None,
+        "video_id": None,
+        "asset_id": None,
         "expires_seconds": 3600,
         "job_type": "image",
         "queue": "images",
@@ -104,6 +107,37 @@ async def claim(
             limit,
             LEASE_SECONDS,
         )
+    )
+
+
+async def pop(
+    via: Via, limit: int = 1, *, holder: str = "worker:1", queue: str = "images"
+) -> list[Row]:
+    """Claim for a worker that cannot renew; each row is a whole job with its `lease_id`."""
+    return list(
+        await via.fetch(
+            "select $1::uuid as lease_id, p.*"
+            " from tintype.pop($1, $2, $3, $4, $5::text::jsonb) as p",
+            uuid4(),
+            queue,
+            holder,
+            limit,
+            text({"image": LEASE_SECONDS}),
+        )
+    )
+
+
+async def held_by(via: Via, job: UUID, *holders: str) -> tuple[UUID, str, int] | None:
+    """Return lease, holder and attempt under which one of the holders has the job."""
+    row = await via.fetchrow("select * from tintype.held_by($1, $2)", list(holders), job)
+    return None if row is None else tuple(row)
+
+
+async def begin_asset(admin: Via, user_id: UUID) -> UUID:
+    """Add a pending picture of the user's, as an app does, and return its id."""
+    return await admin.fetchval(
+        "insert into public.generations (user_id, status) values ($1, 'pending') returning id",
+        user_id,
     )
 
 

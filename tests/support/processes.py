@@ -59,6 +59,11 @@ class Process:
             self._child.send_signal(signal.SIGKILL)
             self._child.wait()
 
+    def wait(self, seconds: float) -> int:
+        """Let it end by itself, and return its exit status."""
+        assert self._child is not None
+        return self._child.wait(seconds)
+
     def stop(self, seconds: float = 40) -> int:
         """Ask it to end (SIGTERM); kill it when it does not. Return its exit status."""
         if self._child is None:

@@ -18,7 +18,7 @@ from joserfc.jwk import OctKey
 from tintype import clock
 from tintype.auth.issuer import Issuer
 from tintype.auth.keyfile import KeyFile, open_key_file, signing_key
-from tintype.auth.principal import ANONYMOUS, Principal
+from tintype.auth.principal import ANONYMOUS, WORKER_ROLE, Principal
 from tintype.auth.verify import (
     LEEWAY_SECONDS,
     Unverified,
@@ -35,6 +35,8 @@ REMEMBERED_MAX = 10_000
 OPAQUE_PREFIX = "sb_"
 SERVICE = Principal("service_role", None, {"role": "service_role"})
 PROVIDER = {"provider": "email", "providers": ["email"]}
+# A worker's key holds until it is replaced or revoked; the row of the worker says so.
+WORKER_KEY_SECONDS = 10 * 365 * 24 * 3600
 
 
 def open_keys(
@@ -137,6 +139,24 @@ class KeySet:
         }
         if session_id is not None:
             claims["session_id"] = str(session_id)
+        header = {"alg": "ES256", "kid": self._signing_key.kid, "typ": "JWT"}
+        return jwt.encode(header, claims, self._signing_key)
+
+    def mint_worker(self, worker_id: UUID, key_id: UUID) -> str:
+        """Return the key of a worker outside the server.
+
+        It opens nothing by itself: what it may do is decided where it is used, by the worker's
+        row, which must have this `key_id` and not be revoked.
+        """
+        now = int(clock.unix_seconds())
+        claims = {
+            "iss": self.issuer,
+            "role": WORKER_ROLE,
+            "worker": str(worker_id),
+            "key_id": str(key_id),
+            "iat": now,
+            "exp": now + WORKER_KEY_SECONDS,
+        }
         header = {"alg": "ES256", "kid": self._signing_key.kid, "typ": "JWT"}
         return jwt.encode(header, claims, self._signing_key)
 

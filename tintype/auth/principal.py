@@ -7,6 +7,8 @@ import msgspec
 
 from tintype.errors import Forbidden
 
+WORKER_ROLE = "tintype_worker"
+
 
 class Principal(msgspec.Struct, frozen=True):
     """A caller whose token was verified. `role` picks the database role, `claims` feed RLS."""
@@ -29,6 +31,17 @@ class Principal(msgspec.Struct, frozen=True):
     def is_service(self) -> bool:
         """Whether the caller holds the service role."""
         return self.role == "service_role"
+
+    @property
+    def owner(self) -> str | None:
+        """Who owns what this caller stores: a user by the token's word, or a worker."""
+        subject: str | None = self.claims.get("sub")
+        return f"worker:{self.worker_id}" if self.worker_id is not None else subject
+
+    @property
+    def worker_id(self) -> UUID | None:
+        """The worker outside the server whose key this is; the key may be an old one of its."""
+        return UUID(self.claims["worker"]) if self.role == WORKER_ROLE else None
 
 
 ANONYMOUS = Principal(role="anon", user_id=None, claims={"role": "anon"})

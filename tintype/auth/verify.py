@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
 from joserfc.jws import CompactSignature, JWSRegistry, extract_compact
 from joserfc.jws import validate_compact as validate_signature
 
-from tintype.auth.principal import Principal
+from tintype.auth.principal import WORKER_ROLE, Principal
 from tintype.database import CALLER_ROLES
 from tintype.errors import Unauthenticated
 
@@ -143,9 +143,10 @@ def principal_of(
     A token without `role` is `anon`. A user's `sub` is a uuid; where an outside issuer names its
     users otherwise, the uuid is `uuid5(NAMESPACE_URL, "<iss>#<sub>")`, the same for ever, and the
     issuer's own word stays in the claim `external_sub`. An outside issuer names users only: the
-    service role is for the keys of this server. With `issuer`, an outside `iss` must equal it;
-    with `audience`, an outside `aud` must be it or name it, for an issuer that signs for many apps
-    with the same keys.
+    service role and workers are for the keys of this server. With `issuer`, an outside `iss` must
+    equal it; with `audience`, an outside `aud` must be it or name it, for an issuer that signs for
+    many apps with the same keys. A worker's token has the ids of worker and key as claims, and no
+    `sub`.
 
     Raises `Unauthenticated`: `token_issuer`, `token_audience`, `token_role`, `token_subject`.
     """
@@ -154,10 +155,14 @@ def principal_of(
     if outside and audience is not None and not _names(claims.get("aud"), audience):
         raise Unauthenticated("token_audience", "The token was made for another application.")
     role = claims.get("role", "anon")
-    if role not in CALLER_ROLES or (outside and role == "service_role"):
+    if role not in CALLER_ROLES or (outside and role in ("service_role", WORKER_ROLE)):
         raise Unauthenticated("token_role", "The token's role is not one that this server grants.")
     claims = claims | {"role": role}
     subject = claims.get("sub")
+    if role == WORKER_ROLE and (
+        subject is not None or not _uuid(claims.get("worker")) or not _uuid(claims.get("key_id"))
+    ):
+        raise Unauthenticated("token_subject", "The token does not name a worker.")
     user = _uuid(subject)
     if user is None and outside and isinstance(subject, str) and subject:
         user = uuid5(NAMESPACE_URL, f"{claims.get('iss', '')}#{subject}")

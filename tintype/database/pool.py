@@ -29,7 +29,7 @@ else:
     Pool = asyncpg.Pool
     Connection = _Connection = asyncpg.Connection
 
-CALLER_ROLES = ("anon", "authenticated", "service_role")
+CALLER_ROLES = ("anon", "authenticated", "service_role", "tintype_worker")
 KERNEL_ROLE = "service_role"
 STATEMENT_SECONDS_MAX = 30
 CONNECT_SECONDS_MAX = 10

@@ -17,7 +17,7 @@ the same transaction and are called through `tintype.workers` (complete, fail, c
 enqueue is called through `tintype.functions.submission`, with the hold. The rest are here.
 """
 
-from tintype.jobs.job import TERMINAL, Job, Status, new_id
+from tintype.jobs.job import TERMINAL, TRACEPARENT, Job, Status, new_id
 from tintype.jobs.lease import (
     DEFAULT_QUEUE,
     Lease,
@@ -31,17 +31,22 @@ from tintype.jobs.lease import (
 from tintype.jobs.reading import (
     Waiting,
     depth,
+    ended,
     get,
     job_of,
     listing,
     outputs,
     queue_position,
+    waiting,
 )
+from tintype.jobs.types import JobType, job_types, lease_seconds_by_type
 
 __all__ = [
     "DEFAULT_QUEUE",
     "TERMINAL",
+    "TRACEPARENT",
     "Job",
+    "JobType",
     "Lease",
     "Status",
     "Waiting",
@@ -49,8 +54,11 @@ __all__ = [
     "close_leases",
     "deliver",
     "depth",
+    "ended",
     "get",
     "job_of",
+    "job_types",
+    "lease_seconds_by_type",
     "listing",
     "new_id",
     "outputs",
@@ -58,4 +66,5 @@ __all__ = [
     "queue_position",
     "renew",
     "report",
+    "waiting",
 ]

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+from tintype import spans
+
 # Status                         reached by
 Status: TypeAlias = Literal[
     "queued",  # enqueue; or again from processing, by fail and rescue
@@ -17,6 +19,8 @@ Status: TypeAlias = Literal[
     "canceled",  # cancel
 ]
 TERMINAL: frozenset[Status] = frozenset(("completed", "failed", "canceled"))
+# Where in a job's metadata its `traceparent` stands (W3C Trace Context).
+TRACEPARENT = "traceparent"
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -48,11 +52,29 @@ class Job(msgspec.Struct, frozen=True):
     expires_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    image_id: UUID | None = None
+    video_id: UUID | None = None
 
     @property
     def is_terminal(self) -> bool:
         """Whether the job has ended; a job that has ended never changes again."""
         return self.status in TERMINAL
+
+    @property
+    def traceparent(self) -> str | None:
+        """What ties this job to the trace of the request that it came with; None without one."""
+        return spans.checked(self.metadata.get(TRACEPARENT))
+
+    @property
+    def words(self) -> dict[str, Any]:
+        """What log lines and traces call it by; nothing that its user wrote."""
+        return {
+            "job": str(self.id),
+            "attempt": self.attempt,
+            "user": str(self.user_id),
+            "job_type": self.job_type,
+            "queue": self.queue,
+        }
 
 
 def new_id() -> UUID:

@@ -5,7 +5,7 @@ Reads of jobs for functions, the command line and waiting callers. Named queries
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -44,6 +44,11 @@ async def listing(
     return [job_of(row) for row in rows]
 
 
+async def ended(pool: Pool, job_ids: Sequence[UUID]) -> list[Job]:
+    """Return those of the jobs that have ended."""
+    return [job_of(row) for row in await pool.fetch(named_queries("jobs")["ended"], job_ids)]
+
+
 async def outputs(pool: Pool | Connection, job_id: UUID) -> list[dict[str, Any]]:
     """Return the rows of `generations` of a job, by position."""
     return [dict(row) for row in await pool.fetch(named_queries("jobs")["outputs"], job_id)]
@@ -53,6 +58,12 @@ async def queue_position(pool: Pool, job: Job) -> int | None:
     """Return how many ready jobs stand before this one, or None if it does not wait."""
     value = await pool.fetchval(named_queries("jobs")["queue_position"], job.queue, job.id)
     return None if value is None else int(value)
+
+
+async def waiting(pool: Pool, queue: str, *, at_most: int | None = None) -> int:
+    """Return how many jobs of a queue could be claimed now; `at_most` bounds what it costs."""
+    counted = int(await pool.fetchval(named_queries("jobs")["waiting"], queue, at_most))
+    return counted if at_most is None else min(counted, at_most)
 
 
 async def depth(pool: Pool) -> list[dict[str, Any]]:
@@ -96,10 +107,9 @@ class Waiting:
 
     async def _ended(self) -> list[Job]:
         try:
-            rows = await self._pool.fetch(named_queries("jobs")["ended"], list(self._waiting))
+            return await ended(self._pool, list(self._waiting))
         except Exception as error:
             # The next look finds them: a caller waits no longer than it wanted to anyway.
             if is_passing(error):
                 return []
             raise
-        return [job_of(row) for row in rows]

@@ -19,7 +19,7 @@ class Uploader(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, principal: Principal) -> "Uploader":
         """Return the caller as an uploader: what it uploads is its own."""
-        return cls(principal, principal.claims.get("sub"))
+        return cls(principal, principal.owner)
 
     @property
     def role(self) -> str | None:

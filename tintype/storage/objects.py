@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from tintype import spans
 from tintype.auth import Principal
 from tintype.config import Config
 from tintype.database import Connection, Pool
@@ -86,6 +87,8 @@ class Storage:
         )
         try:
             async with rows.acting(self.pool) as connection:
+                if uploader.principal is not None:
+                    await rows.confirm(connection, uploader.principal, draft.bucket, draft.name)
                 identity, replaced = await rows.record(
                     connection,
                     stored,
@@ -144,7 +147,9 @@ class Storage:
         """
         stored = Draft(bucket, name, media_type, cache_control).stored(version)
         meter = streams.Meter(bytes_max)
-        await self.backend.put(stored.key(), meter.through(streams.chunks_of(data)))
+        with spans.span("storage write", bucket=bucket) as span:
+            await self.backend.put(stored.key(), meter.through(streams.chunks_of(data)))
+            span.note(bytes=meter.size)
         return msgspec.structs.replace(stored, size=meter.size, etag=meter.etag())
 
     async def record(
@@ -158,6 +163,13 @@ class Storage:
         owner_id = str(owner) if owner is not None else None
         _, replaced = await rows.record(connection, stored, owner=owner_id)
         return replaced
+
+    async def hand_over(self, connection: Connection, stored: StoredObject, *, owner: UUID) -> bool:
+        """Make an object that a worker wrote `owner`'s, inside the caller's transaction.
+
+        False, and nothing changed, when it has other bytes by now, or is a user's. Locks its row.
+        """
+        return await rows.hand_over(connection, stored, owner)
 
     async def read(self, bucket: str, name: str, *, bytes_max: int | None = None) -> bytes:
         """Return all bytes, as the kernel. Raises `NotFound`, or `TooLarge` before reading.
@@ -313,6 +325,10 @@ class Storage:
     def public_url(self, bucket: str, name: str) -> str:
         """Return the absolute URL at which an object of a public bucket is read."""
         return f"{self._base}/object/public/{quote(bucket)}/{quote(name)}"
+
+    def object_url(self, bucket: str, name: str) -> str:
+        """Return the absolute URL at which an object is read with its owner's token."""
+        return f"{self._base}/object/authenticated/{quote(bucket)}/{quote(name)}"
 
     def sign(self, bucket: str, name: str, seconds: int) -> str:
         """Return an absolute URL that reads the object, without a token, for `seconds`."""

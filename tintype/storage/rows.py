@@ -208,6 +208,31 @@ async def record(
     return row["object_id"], replaced
 
 
+async def confirm(connection: Connection, principal: Principal, bucket: str, name: str) -> None:
+    """Ask once more, in the transaction that records an object, whether its writer still may.
+
+    Row-level security said so before the bytes came. A user's own folder stays a user's own; a
+    worker's job may have ended or gone to another meanwhile. Locks that job until the commit.
+    Raises `Forbidden`.
+    """
+    if principal.worker_id is None:
+        return
+    key_id = UUID(principal.claims["key_id"])
+    statement = "select tintype.confirm_write($1, $2, $3, $4)"
+    if not await connection.fetchval(statement, principal.worker_id, key_id, bucket, name):
+        raise Forbidden("row_level_security", "new row violates row-level security policy")
+
+
+async def hand_over(connection: Connection, stored: StoredObject, owner: UUID) -> bool:
+    """Make a worker's object `owner`'s, if it still has these bytes. Locks its row."""
+    return (
+        await connection.fetchval(
+            sql("hand_over"), stored.bucket, stored.name, stored.version, owner, str(owner)
+        )
+        is not None
+    )
+
+
 class _Tried(Exception):
     """Rolls a trial back."""
 
@@ -224,7 +249,7 @@ async def try_insert(
 
     Raises `Forbidden` (`row_level_security`), `Conflict` (`object_exists`) or `NotFound`.
     """
-    owner = principal.claims.get("sub")
+    owner = principal.owner
     arguments = (
         stored.bucket,
         stored.name,

@@ -3,14 +3,14 @@
 A Worker claims jobs, runs many at once and renews their leases from a thread of its own.
 `execution` tells one attempt from top to bottom; `delivery` makes a picture the user's;
 `settlement` ends a job and resolves its hold in one transaction; `pauses` lets all workers know
-which provider must rest. A Lane (a queue as an outside worker sees it) and a Callback are this
-room's too.
+which provider must rest. `outside` is for workers that run elsewhere: a Lane (a queue as such a
+worker sees it) and a Callback.
 
 When a process dies, its leases expire and rescue returns the jobs: pictures that were delivered
 stay, pictures that were stored are adopted, and only what is missing is made.
 """
 
-from tintype.workers import delivery, pauses
+from tintype.workers import delivery, outside, pauses
 from tintype.workers.execution import Conclusion
 from tintype.workers.kernel import Kernel
 from tintype.workers.references import STORAGE_SCHEME
@@ -24,6 +24,7 @@ __all__ = [
     "Worker",
     "cancel",
     "delivery",
+    "outside",
     "pauses",
     "run_until",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tintype import database, events, jobs
+from tintype.database import named_queries
 from tintype.errors import Fenced, ProviderError
 from tintype.jobs import Job
 from tintype.providers import Model, Output, judge_output
@@ -18,10 +19,14 @@ from tintype.workers.kernel import Kernel
 from tintype.workers.thumbnail import THUMBNAIL_MEDIA_TYPE, thumbnail
 
 BUCKET = "generations"
+# Where pictures of nobody's lie.
+APART_FOLDER = "admin"
 CACHE_CONTROL = "max-age=31536000, immutable"
 THUMBNAIL_SUFFIX = ".thumb.webp"
 # Makes a public URL unguessable: 128 bits.
 RANDOM_BYTES = 16
+# A worker outside the server may upload for two hours after it got the job, by its grants.
+OUTSIDE_SWEEP_SECONDS = 3 * 3600.0
 # How long storing one picture is repeated while the database is away.
 PERSIST_SECONDS_MAX = 120.0
 
@@ -38,6 +43,26 @@ async def keep(kernel: Kernel, job: Job, position: int, output: Output, model: M
         BUCKET, name, output.data, media_type=output.media_type, cache_control=CACHE_CONTROL
     )
     await _deliver(kernel, job, position, output, model, stored)
+
+
+async def keep_apart(kernel: Kernel, name: str, output: Output) -> tuple[str, str]:
+    """Store a picture that belongs to no job or user, as `admin/<name>`; return its URLs.
+
+    The second is the thumbnail's. On a crash in the middle bytes without a row may stay.
+    """
+    stored = await kernel.storage.write(
+        BUCKET,
+        f"{APART_FOLDER}/{name}.{output.extension}",
+        output.data,
+        media_type=output.media_type,
+        cache_control=CACHE_CONTROL,
+    )
+    small = await _thumbnail_of(kernel, stored, output)
+    async with database.transaction(kernel.pool) as connection:
+        for one in (stored, small):
+            await kernel.storage.record(connection, one, owner=None)
+    urls = [kernel.storage.public_url(BUCKET, one.name) for one in (stored, small)]
+    return urls[0], urls[1]
 
 
 async def adopt(kernel: Kernel, job: Job, model: Model) -> None:
@@ -63,37 +88,34 @@ async def delivered_positions(kernel: Kernel, job: Job) -> set[int]:
     return {row["position"] for row in await jobs.outputs(kernel.pool, job.id)}
 
 
-async def sweep(kernel: Kernel, *, after_seconds: float, limit: int) -> int:
-    """Remove bytes without a row of up to `limit` jobs that ended `after_seconds` ago or earlier.
+async def sweep(
+    kernel: Kernel,
+    *,
+    after_seconds: float,
+    limit: int,
+    outside_seconds: float = OUTSIDE_SWEEP_SECONDS,
+) -> int:
+    """Remove what up to `limit` jobs left that ended `after_seconds` ago or earlier.
 
-    Late enough for a worker that lost such a job to have noticed. A crash in the middle leaves
-    the rest for the next sweep. Returns how many jobs were looked at.
+    That is bytes without a row, and objects that a worker outside the server uploaded and nobody
+    delivered; jobs of such workers wait `outside_seconds`. Late enough for a worker that lost such
+    a job to have noticed. A crash in the middle leaves the rest for the next sweep. Returns how
+    many jobs were looked at.
     """
+    queries = named_queries("outside")
     async with database.transaction(kernel.pool) as connection:
-        rows = await connection.fetch(
-            "delete from tintype.leftovers as l where l.job_id in ("
-            " select d.job_id from tintype.leftovers as d"
-            " where d.ended_at < tintype.clock() - $1 * interval '1 second'"
-            " order by d.ended_at limit $2 for update skip locked"
-            ") returning l.job_id, l.user_id",
-            after_seconds,
-            limit,
-        )
+        rows = await connection.fetch(queries["leftovers"], after_seconds, outside_seconds, limit)
         for row in rows:
-            await kernel.storage.sweep(BUCKET, f"{row['user_id']}/{row['job_id']}/")
+            for one in await connection.fetch(queries["undelivered"], row["job_id"]):
+                await kernel.storage.remove(one["bucket_id"], [one["name"]])
+            await kernel.storage.sweep(row["bucket"], f"{row['user_id']}/{row['job_id']}/")
     return len(rows)
 
 
 async def _deliver(
     kernel: Kernel, job: Job, position: int, output: Output, model: Model, stored: StoredObject
 ) -> None:
-    small = await kernel.storage.write(
-        BUCKET,
-        stored.name.rsplit(".", 1)[0] + THUMBNAIL_SUFFIX,
-        await thumbnail(output.data),
-        media_type=THUMBNAIL_MEDIA_TYPE,
-        cache_control=CACHE_CONTROL,
-    )
+    small = await _thumbnail_of(kernel, stored, output)
     row = _row(kernel, position, output, model, stored, small)
     # Repeating is safe: a second delivery of the same path finds the first.
     try:
@@ -107,6 +129,16 @@ async def _deliver(
         raise
     if not is_kept:
         await _discard(kernel, stored, small)
+
+
+async def _thumbnail_of(kernel: Kernel, stored: StoredObject, output: Output) -> StoredObject:
+    return await kernel.storage.write(
+        BUCKET,
+        stored.name.rsplit(".", 1)[0] + THUMBNAIL_SUFFIX,
+        await thumbnail(output.data),
+        media_type=THUMBNAIL_MEDIA_TYPE,
+        cache_control=CACHE_CONTROL,
+    )
 
 
 async def _record(

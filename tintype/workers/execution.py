@@ -22,7 +22,7 @@ from tintype.errors import (
     RequestError,
     Transient,
 )
-from tintype.jobs import Job
+from tintype.jobs import TERMINAL, Job
 from tintype.providers import Model, Output, Reference, Request
 from tintype.workers import delivery, pauses, references, settlement
 from tintype.workers.kernel import Kernel
@@ -203,22 +203,20 @@ async def _conclude(
 ) -> Conclusion:
     refused = _refused_positions(job, failures)
     deciding = _deciding(failures)
+    code: str | None
     if deciding is None:
         code = Refused.cause if refused else None
         message = f"{len(refused)} of {job.quantity} were refused." if refused else None
         done = await settler.complete(Completion(job, code, message))
         status = "completed" if done else None
+        if not done:
+            events.emit(events.JobFenced(job=str(job.id), attempt=job.attempt))
         conclusion = Conclusion(job, status, job.quantity - len(refused), len(refused), job.retries)
     else:
+        code = _cause(deciding)
         conclusion = await _fail(kernel, job, model, deciding, failures, refused)
-    events.emit(
-        events.JobSettled(
-            job=str(job.id),
-            status=conclusion.status or "fenced",
-            outputs=conclusion.made,
-            cause=deciding.cause if deciding is not None else None,
-        )
-    )
+    if conclusion.status in TERMINAL:
+        settlement.tell(job, status=conclusion.status, outputs=conclusion.made, cause=code)
     return conclusion
 
 
@@ -248,7 +246,7 @@ async def _fail(
     failure = await settlement.fail(
         kernel.pool,
         job,
-        cause="expired" if error.code == "expired" else error.cause,
+        cause=_cause(error),
         message=error.message[:MESSAGE_CHARACTERS_MAX],
         delay_seconds=delay,
         spends_retry=spends_retry,
@@ -260,7 +258,11 @@ async def _fail(
     if failure.status == "queued":
         events.emit(
             events.JobRetried(
-                job=str(job.id), cause=error.cause, delay_seconds=delay or 0, attempt=job.attempt
+                job=str(job.id),
+                job_type=job.job_type,
+                cause=error.cause,
+                delay_seconds=delay or 0,
+                attempt=job.attempt,
             )
         )
     return Conclusion(
@@ -294,6 +296,10 @@ def _deciding(failures: dict[int, ProviderError]) -> ProviderError | None:
             if isinstance(error, kind):
                 return error
     return None
+
+
+def _cause(error: ProviderError) -> str:
+    return "expired" if error.code == "expired" else error.cause
 
 
 def _refused_positions(job: Job, failures: dict[int, ProviderError]) -> list[int]:

@@ -4,6 +4,7 @@ Python's hands for the verbs complete, fail, cancel and rescue of `sql/verbs/set
 each ends the job and resolves its hold in one transaction, fenced by the attempt number.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,9 +12,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from tintype.database import Gatherer, Pool, persist
+from tintype import clock, events, jobs, spans
+from tintype.database import Connection, Gatherer, Pool, is_passing, persist
 from tintype.errors import Conflict, NotFound, TintypeError
-from tintype.jobs import Job
+from tintype.jobs import TERMINAL, Job, Status
 
 # How long a settlement is repeated while the database is away. After that the lease expires, and
 # whoever takes the job next finds its outputs delivered.
@@ -31,7 +33,7 @@ class Completion(msgspec.Struct, frozen=True):
 class Failure(msgspec.Struct, frozen=True):
     """What became of a job whose attempt failed."""
 
-    status: str
+    status: Status
     next_run_at: datetime | None
     retries: int
     delivered: int
@@ -54,7 +56,8 @@ class Settler:
         async def attempt() -> bool:
             return await self._gatherer.add(completion)
 
-        return await persist(attempt, seconds_max=PERSIST_SECONDS_MAX)
+        with spans.span("settle"):
+            return await persist(attempt, seconds_max=PERSIST_SECONDS_MAX)
 
     async def close(self) -> None:
         """Wait until every completion handed in is written."""
@@ -70,6 +73,24 @@ class Settler:
         )
         ended = {row["job_id"] for row in rows}
         return [one.job.id in ended for one in completions]
+
+
+async def complete(connection: Connection, completion: Completion, *, lease_id: UUID) -> bool:
+    """Do what `Settler.complete` does in the caller's transaction, and close the lease.
+
+    Returns False when the job had ended or was another's by then; nothing changed.
+    """
+    job = completion.job
+    with spans.span("settle"):
+        row = await connection.fetchrow(
+            "select job_id from tintype.settle_complete($1, $2, $3, $4, $5)",
+            [job.id],
+            [job.attempt],
+            [completion.error_code],
+            [completion.error_message],
+            [lease_id],
+        )
+    return row is not None
 
 
 async def fail(
@@ -102,7 +123,8 @@ async def fail(
             metadata or {},
         )
 
-    row = await persist(attempt, seconds_max=persist_seconds_max)
+    with spans.span("settle", cause=cause):
+        row = await persist(attempt, seconds_max=persist_seconds_max)
     return None if row is None else Failure(**dict(row))
 
 
@@ -118,6 +140,7 @@ async def cancel(pool: Pool, job_id: UUID, *, user_id: UUID | None, message: str
         )
     except asyncpg.PostgresError as error:
         raise _told(error) from error
+    await _tell_ended(pool, [row["job_id"] for row in rows])
     return bool(rows)
 
 
@@ -126,8 +149,45 @@ async def rescue(pool: Pool, *, limit: int) -> int:
 
     Each goes back to its queue at once, which spends a retry, or ends when none is left.
     """
-    rows = await pool.fetch("select job_id from tintype.settle_rescue($1)", limit)
+    rows = await pool.fetch("select job_id, status from tintype.settle_rescue($1)", limit)
+    await _tell_ended(pool, [row["job_id"] for row in rows if row["status"] in TERMINAL])
     return len(rows)
+
+
+def tell(job: Job, *, status: str, outputs: int, cause: str | None) -> None:
+    """Emit `JobSettled` for a job that has just ended so; `job` may be the row before its end."""
+    now = job.completed_at or clock.now()
+    started_at = job.started_at
+    events.emit(
+        events.JobSettled(
+            job=str(job.id),
+            user=str(job.user_id),
+            job_type=job.job_type,
+            queue=job.queue,
+            status=status,
+            outputs=outputs,
+            cause=cause,
+            attempt=job.attempt,
+            # Two machines' clocks may tell it.
+            seconds=max(0.0, (now - job.created_at).total_seconds()),
+            running_seconds=max(0.0, (now - started_at).total_seconds()) if started_at else None,
+        )
+    )
+
+
+async def _tell_ended(pool: Pool, job_ids: Sequence[UUID]) -> None:
+    """Tell of jobs that a verb has just ended by itself, if the database still answers."""
+    if not job_ids:
+        return
+    try:
+        ended = await jobs.ended(pool, job_ids)
+    except Exception as error:
+        # What was done stands, whoever could be told of it.
+        if not is_passing(error):
+            raise
+        return
+    for job in ended:
+        tell(job, status=job.status, outputs=job.result_count, cause=job.error_code)
 
 
 def _told(error: asyncpg.PostgresError) -> TintypeError | asyncpg.PostgresError:

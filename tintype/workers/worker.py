@@ -10,8 +10,9 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
-from tintype import database, events, jobs
+from tintype import clock, database, events, jobs, spans
 from tintype.jobs import Job, Lease
 from tintype.storage import sweep_uploads
 from tintype.workers import delivery, settlement
@@ -151,8 +152,12 @@ class Worker:
         self._lease_left[lease.id] = len(lease.jobs)
         events.emit(events.JobsClaimed(count=len(lease.jobs), worker=self.name))
         for job in lease.jobs:
-            self._running[job.id] = asyncio.create_task(self._run(job, lease))
+            self._running[job.id] = asyncio.create_task(self._attempt(job, lease))
         return lease
+
+    async def _attempt(self, job: Job, lease: Lease) -> Conclusion | None:
+        with spans.span("attempt", traceparent=job.traceparent, **job.words):
+            return await self._run(job, lease)
 
     async def _run(self, job: Job, lease: Lease) -> Conclusion | None:
         try:
@@ -161,6 +166,8 @@ class Worker:
                 seconds_max=settlement.PERSIST_SECONDS_MAX,
             ):
                 return None
+            # The report has just shown it as started.
+            job = msgspec.structs.replace(job, started_at=job.started_at or clock.now())
             return await execute(self._kernel, self._settler, job)
         except asyncio.CancelledError:
             # Given back when draining; when canceled or lost the row is another's and unchanged.

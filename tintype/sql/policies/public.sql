@@ -13,8 +13,9 @@ alter table public.templates enable row level security;
 create or replace view public.images with (security_invoker = true) as
 select * from public.generations where media_type = 'image';
 
+-- Finished ones: whoever reads photos knows of no others.
 create or replace view public.photos with (security_invoker = true) as
-select * from public.generations where media_type = 'image';
+select * from public.generations where media_type = 'image' and status = 'completed';
 
 create or replace view public.videos with (security_invoker = true) as
 select * from public.generations where media_type = 'video';
@@ -60,6 +61,14 @@ to authenticated, service_role;
 grant select, insert, update, delete on public.projects, public.templates
 to authenticated, service_role;
 
+-- A row that waits for its job, and nothing of what a job will write into it.
+alter view public.images alter column status set default 'pending';
+alter view public.videos alter column status set default 'pending';
+alter view public.videos alter column media_type set default 'video';
+grant insert (id, user_id, project_id, media_type, status, prompt, metadata)
+on public.generations, public.images, public.videos to authenticated;
+grant usage on sequence tintype.change_seq to authenticated;
+
 drop policy if exists "owner reads" on public.jobs;
 create policy "owner reads" on public.jobs for select to authenticated
 using (user_id = (select auth.uid()));
@@ -67,6 +76,20 @@ using (user_id = (select auth.uid()));
 drop policy if exists "owner reads" on public.generations;
 create policy "owner reads" on public.generations for select to authenticated
 using (user_id = (select auth.uid()));
+
+drop policy if exists "owner adds pending ones" on public.generations;
+create policy "owner adds pending ones" on public.generations for insert to authenticated
+with check (
+  user_id = (select auth.uid())
+  and status = 'pending'
+  and (
+    project_id is null
+    or exists (
+      select from public.projects as p
+      where p.id = project_id and p.user_id = (select auth.uid())
+    )
+  )
+);
 
 drop policy if exists "owner reads" on public.credit_accounts;
 create policy "owner reads" on public.credit_accounts for select to authenticated

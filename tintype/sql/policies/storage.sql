@@ -38,7 +38,10 @@ drop policy if exists users_read_own_generations on storage.objects;
 create policy users_read_own_generations on storage.objects
 for select to authenticated
 using (
-  bucket_id = 'generations' and (storage.foldername(name))[1] = (select auth.uid())::text
+  bucket_id = 'generations'
+  -- What a worker uploaded is the user's when it is delivered.
+  and coalesce(owner_id, '') not like 'worker:%'
+  and (storage.foldername(name))[1] = (select auth.uid())::text
 );
 
 revoke all on tintype.uploads, tintype.upload_parts from public, anon, authenticated, service_role;

@@ -15,7 +15,7 @@ select
   g.position, g.bucket, g.path, g.url, g.thumbnail_url, g.width, g.height, g.seed, g.provider,
   g.model, g.metadata, g.created_at
 from public.generations as g
-where g.job_id = $1
+where g.job_id = $1 and g.status = 'completed'
 order by g.position;
 
 -- name: ended
@@ -45,3 +45,24 @@ select
   ) as leased
 from (select distinct u.name from tintype.queues as u) as q
 order by q.name;
+
+-- name: waiting
+select
+  (
+    select count(*)
+    from (
+      select from tintype.ready as r
+      where r.queue = $1
+      order by r.rank, r.share, r.job_id
+      limit $2
+    ) as r
+  )
+  + (
+    select count(*)
+    from (
+      select from tintype.delayed as d
+      where d.queue = $1 and d.run_at <= tintype.clock()
+      order by d.run_at
+      limit $2
+    ) as d
+  );

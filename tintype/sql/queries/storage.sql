@@ -122,6 +122,14 @@ set
 where bucket_id = $1 and name = $2 and version = $3
 returning id;
 
+-- name: hand_over
+update storage.objects
+set
+  owner = $4,
+  owner_id = $5
+where bucket_id = $1 and name = $2 and version = $3 and owner_id like 'worker:%'
+returning id;
+
 -- name: remove
 delete from storage.objects
 where bucket_id = $1 and name = any($2::text[])

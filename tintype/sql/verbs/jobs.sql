@@ -7,9 +7,10 @@
 -- where it must know. Locks are taken on jobs in the order of id, then on `shares`.
 
 -- A job that a verb has just ended (or, from rescue, taken): `delivered` outputs of it are to be
--- paid for; when it was `broken_off` on the way, it may have left bytes behind.
+-- paid for; when it was `broken_off` on the way, it may have left bytes behind; with `has_assets`
+-- there are rows of pictures or videos that follow it.
 create type tintype.ended as (
-  job_id uuid, user_id uuid, status text, delivered integer, broken_off boolean
+  job_id uuid, user_id uuid, status text, delivered integer, broken_off boolean, has_assets boolean
 );
 
 -- Puts `[{job_id, user_id, …}]` on their queues, all in the caller's transaction. Users take turns:
@@ -34,16 +35,24 @@ begin
 
   insert into public.jobs (
     id, user_id, project_id, template_id, created_at, expires_at, job_type, queue, priority,
-    quantity, max_retries, prompt, payload, metadata
+    quantity, max_retries, prompt, payload, metadata, image_id, video_id, has_assets
   )
   select
     n.job_id, n.user_id, n.project_id, n.template_id, v_now,
     v_now + n.expires_seconds * interval '1 second', n.job_type, n.queue, n.priority,
-    n.quantity, n.max_retries, n.prompt, n.payload, n.metadata
+    n.quantity, n.max_retries, n.prompt, n.payload, n.metadata, n.image_id, n.video_id,
+    coalesce(n.image_id, n.video_id) is not null
   from pg_catalog.json_to_recordset(p_jobs) as n (
     job_id uuid, user_id uuid, project_id uuid, template_id uuid, expires_seconds integer,
     job_type text, queue text, priority smallint, quantity smallint, max_retries smallint,
-    prompt text, payload jsonb, metadata jsonb
+    prompt text, payload jsonb, metadata jsonb, image_id uuid, video_id uuid
+  );
+  perform tintype.begin_assets(
+    (
+      select json_agg(n.value)
+      from pg_catalog.json_array_elements(p_jobs) as n
+      where coalesce(n.value ->> 'image_id', n.value ->> 'video_id') is not null
+    )
   );
 
   with new_jobs as (
@@ -78,6 +87,64 @@ begin
 
   perform pg_catalog.pg_notify('tintype_jobs', 'ready');
 end
+$$;
+
+-- Makes the rows of pictures or videos that the new jobs are to fill, as `generating`, one for each
+-- output. The first is the job's image_id or video_id: an own row that is pending or failed is
+-- taken over, and where there is none it is made. Null for no jobs.
+create or replace function tintype.begin_assets(p_jobs json) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  if p_jobs is null then
+    return;
+  end if;
+  update public.generations as g
+  set
+    job_id = n.job_id,
+    position = 0,
+    status = 'generating',
+    project_id = coalesce(n.project_id, g.project_id),
+    prompt = n.prompt,
+    error_message = null,
+    seq = nextval('tintype.change_seq')
+  from pg_catalog.json_to_recordset(p_jobs) as n (
+    job_id uuid, user_id uuid, project_id uuid, prompt text, image_id uuid, video_id uuid
+  )
+  where
+    g.id = coalesce(n.image_id, n.video_id)
+    and g.user_id = n.user_id
+    and g.status in ('pending', 'failed');
+  insert into public.generations (
+    id, user_id, job_id, project_id, media_type, status, position, prompt, created_at
+  )
+  select
+    case p.position when 0 then coalesce(n.image_id, n.video_id) else gen_random_uuid() end,
+    n.user_id, n.job_id, n.project_id,
+    case when n.image_id is null then 'video' else 'image' end,
+    'generating', p.position, n.prompt, tintype.clock()
+  from pg_catalog.json_to_recordset(p_jobs) as n (
+    job_id uuid, user_id uuid, project_id uuid, prompt text, quantity smallint,
+    image_id uuid, video_id uuid
+  )
+  cross join lateral generate_series(0, n.quantity - 1) as p (position)
+  on conflict do nothing;
+end
+$$;
+
+-- Fails the rows that ended jobs were to fill and did not, with the job's own reason.
+create or replace function tintype.end_assets(p_job_ids uuid[]) returns void
+language sql security definer
+set search_path = ''
+as $$
+  update public.generations as g
+  set
+    status = 'failed',
+    error_message = coalesce(j.error_message, 'This one was not made.'),
+    seq = nextval('tintype.change_seq')
+  from public.jobs as j
+  where g.job_id = j.id and j.id = any(p_job_ids) and g.status = 'generating'
 $$;
 
 -- Moves up to 1000 delayed jobs of a queue whose time has come to its ready jobs, at the head of
@@ -209,6 +276,65 @@ begin
 end
 $$;
 
+-- claim for a worker that cannot renew: the jobs are shown as processing, and the lease lasts as
+-- long as the slowest of them may take by `p_seconds`, `{job_type: seconds}`, or ten minutes. What
+-- was canceled at this moment is not among them.
+create or replace function tintype.pop(
+  p_lease_id uuid, p_queue text, p_holder text, p_limit integer, p_seconds jsonb
+)
+returns setof public.jobs
+language plpgsql security definer
+rows 1
+set search_path = ''
+as $$
+declare
+  v_job_ids uuid[];
+  v_attempts integer[];
+  v_seconds integer;
+begin
+  select
+    array_agg(c.id), array_agg(c.attempt),
+    max(coalesce((p_seconds ->> c.job_type)::integer, 600))
+  into v_job_ids, v_attempts, v_seconds
+  from tintype.claim(p_lease_id, p_queue, p_holder, p_limit, 60) as c;
+  if v_job_ids is null then
+    return;
+  end if;
+  perform tintype.renew(p_holder, array[p_lease_id], v_seconds);
+  perform tintype.report(
+    v_job_ids, v_attempts, array_fill(0::smallint, array[cardinality(v_job_ids)])
+  );
+  return query
+  select j.*
+  from unnest(v_job_ids, v_attempts) with ordinality as t (job_id, attempt, place)
+  inner join public.jobs as j on t.job_id = j.id and t.attempt = j.attempt
+  where j.status = 'processing'
+  order by t.place;
+end
+$$;
+
+-- The lease under which one of the holders has a job, with the job's attempt; no row when none of
+-- them has it.
+create or replace function tintype.held_by(p_holders text[], p_job_id uuid)
+returns table (lease_id uuid, holder text, attempt integer)
+language sql stable security definer
+rows 1
+set search_path = ''
+as $$
+  select l.id, l.worker, j.attempt
+  from tintype.leases as l
+  inner join public.jobs as j on p_job_id = j.id
+  where
+    l.worker = any(p_holders)
+    and p_job_id = any(l.job_ids)
+    and j.status in ('queued', 'processing')
+    and exists (
+      select from unnest(l.job_ids, l.attempts) as h (job_id, attempt)
+      where h.job_id = j.id and h.attempt = j.attempt
+    )
+  limit 1
+$$;
+
 -- Extends the leases of a worker and returns the jobs under them that it holds no longer, so that
 -- it can stop working on them. A lease that is gone returns nothing: its jobs are fenced.
 create or replace function tintype.renew(
@@ -296,7 +422,7 @@ begin
   if not found then
     raise exception using errcode = 'TT409', message = 'The job is no longer held.';
   end if;
-  insert into public.generations (
+  insert into public.generations as g (
     user_id, job_id, project_id, media_type, position, bucket, path, url, thumbnail_url, prompt,
     enhanced_prompt, width, height, seed, provider, model, metadata, created_at
   )
@@ -310,7 +436,23 @@ begin
     metadata jsonb
   )
   where o.position between 0 and v_job.quantity - 1
-  on conflict (job_id, position) do nothing;
+  on conflict (job_id, position) do update
+  set
+    status = 'completed',
+    bucket = excluded.bucket,
+    path = excluded.path,
+    url = excluded.url,
+    thumbnail_url = excluded.thumbnail_url,
+    enhanced_prompt = excluded.enhanced_prompt,
+    width = excluded.width,
+    height = excluded.height,
+    seed = excluded.seed,
+    provider = excluded.provider,
+    model = excluded.model,
+    metadata = g.metadata || excluded.metadata,
+    error_message = null,
+    seq = excluded.seq
+  where g.status = 'generating';
   if not found then
     return false;
   end if;
@@ -321,7 +463,9 @@ begin
     next_run_at = null,
     result_count = j.result_count + 1,
     result_urls = array(
-      select g.url from public.generations as g where g.job_id = j.id order by g.position
+      select g.url from public.generations as g
+      where g.job_id = j.id and g.status = 'completed'
+      order by g.position
     ),
     progress = greatest(j.progress, (100 * (j.result_count + 1)) / j.quantity),
     seq = nextval('tintype.change_seq')
@@ -361,7 +505,7 @@ begin
   from unnest(p_job_ids, p_attempts, p_error_codes, p_error_messages)
     as c (id, attempt, error_code, error_message)
   where j.id = c.id and j.attempt = c.attempt and j.status in ('queued', 'processing')
-  returning j.id, j.user_id, j.status, j.result_count, j.attempt > 1;
+  returning j.id, j.user_id, j.status, j.result_count, j.attempt > 1, j.has_assets;
 end
 $$;
 
@@ -501,14 +645,15 @@ begin
     seq = nextval('tintype.change_seq')
   where j.id = p_job_id;
   perform pg_catalog.pg_notify('tintype_jobs', 'canceled ' || p_job_id);
-  return query select v_job.id, v_job.user_id, 'canceled'::text, v_job.result_count, true;
+  return query select
+    v_job.id, v_job.user_id, 'canceled'::text, v_job.result_count, true, v_job.has_assets;
 end
 $$;
 
 -- Takes the jobs of up to `p_limit` expired leases from their workers: each goes back to its queue
--- at once, which spends a retry, or ends when none is left. Skips leases that another rescue or a
--- renewal is holding; locks the leases, then all their jobs in order. Returns every job taken;
--- `status` is queued, completed or failed.
+-- at once, which spends a retry, or ends when none is left, or when nothing is left to be made.
+-- Skips leases that another rescue or a renewal is holding; locks the leases, then all their jobs
+-- in order. Returns every job taken; `status` is queued, completed or failed.
 create or replace function tintype.rescue(p_limit integer)
 returns setof tintype.ended
 language plpgsql security definer
@@ -535,14 +680,17 @@ begin
     order by j.id
     for update of j
   loop
-    if v_job.retries >= v_job.max_retries then
+    if v_job.result_count >= v_job.quantity then
+      v_job := tintype.end_unfinished(v_job, null, null);
+    elsif v_job.retries >= v_job.max_retries then
       v_job := tintype.end_unfinished(
         v_job, 'worker_lost', 'The worker stopped answering, on the last attempt.'
       );
     else
       v_job := tintype.requeue(v_job, 'worker_lost', 'The worker stopped answering.', 0, true);
     end if;
-    return query select v_job.id, v_job.user_id, v_job.status, v_job.result_count, true;
+    return query select
+      v_job.id, v_job.user_id, v_job.status, v_job.result_count, true, v_job.has_assets;
   end loop;
   delete from tintype.leases as l where l.id = any(v_lease_ids);
 end
@@ -571,7 +719,8 @@ end
 $$;
 
 -- Forgets what has expired, up to `p_limit` rows of each kind: stored answers, shares of users who
--- are no longer ahead of their queue, and pauses that are over. Returns how many rows went.
+-- are no longer ahead of their queue, what workers reported a week ago, and pauses that are over.
+-- Returns how many rows went.
 create or replace function tintype.prune(p_limit integer) returns integer
 language plpgsql security definer
 set search_path = ''
@@ -598,6 +747,16 @@ begin
     where o.last_share <= q.virtual_time
     limit p_limit
     for update of o skip locked
+  );
+  get diagnostics v_rows = row_count;
+  v_total := v_total + v_rows;
+  delete from tintype.callbacks as c
+  where (c.job_id, c.worker_id) in (
+    select o.job_id, o.worker_id from tintype.callbacks as o
+    where o.reported_at < v_now - interval '7 days'
+    order by o.reported_at
+    limit p_limit
+    for update skip locked
   );
   get diagnostics v_rows = row_count;
   v_total := v_total + v_rows;

@@ -5,7 +5,8 @@
 -- Takes `[{user_id, job_id, amount, …}]` in one transaction: for each, in the order given, the
 -- stored answer if its idempotency key was seen, else the hold and the job. A row that is refused
 -- leaves nothing behind and does not disturb the others. `outcome` is accepted, replayed,
--- key_reused, insufficient, no_account, project_not_found or template_not_found. Locks the keys,
+-- key_reused, insufficient, no_account, project_not_found, template_not_found or asset_not_found.
+-- `asset_id` names an own row of images or videos that the job is to fill. Locks the keys,
 -- then the accounts, then the shares, each in order.
 create or replace function tintype.submit(p_submissions json)
 returns table (ordinal integer, outcome text, answer jsonb)
@@ -80,8 +81,9 @@ as $$
 $$;
 
 -- The submissions that go no further: a key that was seen before, a project or template that is
--- not the user's; and as `repeated` those whose key came earlier in the same batch. Keys are locked
--- for the transaction, so that two of the same come one after the other.
+-- not the user's, an asset that is not, or not pending or failed, or of another media type, or that
+-- came earlier in the same batch; and as `repeated` those whose key did. Locks the keys for the
+-- transaction, then the assets in order, so that two of the same come one after the other.
 create or replace function tintype.screen(p_submissions json)
 returns table (ordinal integer, outcome text, answer jsonb)
 language plpgsql security definer
@@ -97,16 +99,29 @@ begin
     where s.key is not null
     order by 1
   ) as k;
+  perform from public.generations as g
+  where
+    g.id = any(
+      array(
+        select s.asset_id
+        from pg_catalog.json_to_recordset(p_submissions) as s (asset_id uuid)
+        where s.asset_id is not null
+      )
+    )
+    and g.status in ('pending', 'failed')
+  order by g.id
+  for update;
   return query
   with wanted as (
     select
       s.*,
       s.key is not null and row_number() over (
         partition by s.user_id, s.route, s.key order by s.ordinal
-      ) > 1 as is_repeated
+      ) > 1 as is_repeated,
+      row_number() over (partition by s.asset_id order by s.ordinal) > 1 as is_taken
     from pg_catalog.json_to_recordset(p_submissions) as s (
       ordinal integer, user_id uuid, route text, key text, fingerprint text,
-      project_id uuid, template_id uuid
+      project_id uuid, template_id uuid, asset_id uuid, video_id uuid
     )
   )
   select
@@ -116,7 +131,8 @@ begin
       when a.fingerprint is not null then 'key_reused'
       when s.is_repeated then 'repeated'
       when s.project_id is not null and p.id is null then 'project_not_found'
-      else 'template_not_found'
+      when s.template_id is not null and t.id is null then 'template_not_found'
+      else 'asset_not_found'
     end,
     a.answer
   from wanted as s
@@ -125,11 +141,19 @@ begin
   left join public.projects as p on s.project_id = p.id and s.user_id = p.user_id
   left join public.templates as t
     on s.template_id = t.id and (s.user_id = t.user_id or t.is_public)
+  left join public.generations as g
+    on
+      s.asset_id = g.id
+      and s.user_id = g.user_id
+      and g.status in ('pending', 'failed')
+      and g.media_type = case when s.video_id is null then 'image' else 'video' end
+      and not s.is_taken
   where
     a.key is not null
     or s.is_repeated
     or (s.project_id is not null and p.id is null)
-    or (s.template_id is not null and t.id is null);
+    or (s.template_id is not null and t.id is null)
+    or (s.asset_id is not null and g.id is null);
 end
 $$;
 
@@ -184,13 +208,15 @@ declare
   v_user_ids uuid[];
   v_delivered integer[];
   v_broken_off boolean[];
+  v_has_assets boolean[];
   v_closed integer;
 begin
   select
-    array_agg(e.job_id), array_agg(e.user_id), array_agg(e.delivered), array_agg(e.broken_off)
-  into v_job_ids, v_user_ids, v_delivered, v_broken_off
+    array_agg(e.job_id), array_agg(e.user_id), array_agg(e.delivered), array_agg(e.broken_off),
+    array_agg(e.has_assets)
+  into v_job_ids, v_user_ids, v_delivered, v_broken_off, v_has_assets
   from tintype.complete(p_job_ids, p_attempts, p_error_codes, p_error_messages) as e;
-  perform tintype.settle(v_job_ids, v_user_ids, v_delivered, v_broken_off);
+  perform tintype.settle(v_job_ids, v_user_ids, v_delivered, v_broken_off, v_has_assets);
   -- A lease that is settled whole is known by its jobs; the others are looked through.
   delete from tintype.leases as l
   where l.id in (
@@ -206,9 +232,9 @@ begin
     perform tintype.close_leases(p_lease_ids);
   end if;
   return query
-  select e.job_id, e.user_id, 'completed', e.delivered, e.broken_off
-  from unnest(v_job_ids, v_user_ids, v_delivered, v_broken_off)
-    as e (job_id, user_id, delivered, broken_off);
+  select e.job_id, e.user_id, 'completed', e.delivered, e.broken_off, e.has_assets
+  from unnest(v_job_ids, v_user_ids, v_delivered, v_broken_off, v_has_assets)
+    as e (job_id, user_id, delivered, broken_off, has_assets);
 end
 $$;
 
@@ -231,7 +257,9 @@ begin
     )
   loop
     if status in ('completed', 'failed') then
-      perform tintype.settle(array[p_job_id], array[v_user_id], array[delivered], array[true]);
+      perform tintype.settle(
+        array[p_job_id], array[v_user_id], array[delivered], array[true], array[true]
+      );
     end if;
     return next;
   end loop;
@@ -249,7 +277,8 @@ declare
 begin
   for v_job in select * from tintype.cancel(p_job_id, p_user_id, p_message) loop
     perform tintype.settle(
-      array[v_job.job_id], array[v_job.user_id], array[v_job.delivered], array[true]
+      array[v_job.job_id], array[v_job.user_id], array[v_job.delivered], array[true],
+      array[v_job.has_assets]
     );
     return next v_job;
   end loop;
@@ -267,7 +296,8 @@ declare
 begin
   v_taken := array(select e from tintype.rescue(p_limit) as e);
   perform tintype.settle(
-    array_agg(e.job_id), array_agg(e.user_id), array_agg(e.delivered), array_agg(true)
+    array_agg(e.job_id), array_agg(e.user_id), array_agg(e.delivered), array_agg(true),
+    array_agg(e.has_assets)
   )
   from unnest(v_taken) as e
   where e.status in ('completed', 'failed')
@@ -276,10 +306,12 @@ begin
 end
 $$;
 
--- Resolves the holds of jobs that have just ended, and notes those that may have left bytes behind.
+-- Resolves the holds of jobs that have just ended, fails the rows that they did not fill, and notes
+-- those that may have left bytes behind. Locks the rows before the accounts, as submission does.
 -- The arrays run side by side; null for no jobs.
 create or replace function tintype.settle(
-  p_job_ids uuid[], p_user_ids uuid[], p_delivered integer[], p_broken_off boolean[]
+  p_job_ids uuid[], p_user_ids uuid[], p_delivered integer[], p_broken_off boolean[],
+  p_has_assets boolean[]
 ) returns void
 language plpgsql security definer
 set search_path = ''
@@ -288,13 +320,17 @@ begin
   if p_job_ids is null then
     return;
   end if;
+  if true = any(p_has_assets) then
+    perform tintype.end_assets(p_job_ids);
+  end if;
   perform tintype.capture(p_job_ids, p_delivered, p_user_ids);
-  if true = any(p_broken_off) then
+  if true = any(p_broken_off || p_has_assets) then
     insert into tintype.leftovers (job_id, user_id, ended_at)
     select e.job_id, e.user_id, tintype.clock()
-    from unnest(p_job_ids, p_user_ids, p_broken_off) as e (job_id, user_id, broken_off)
-    where e.broken_off
-    on conflict do nothing;
+    from unnest(p_job_ids, p_user_ids, p_broken_off, p_has_assets)
+      as e (job_id, user_id, broken_off, has_assets)
+    where e.broken_off or e.has_assets
+    on conflict (job_id) do update set ended_at = excluded.ended_at;
   end if;
 end
 $$;

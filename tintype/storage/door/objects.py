@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tintype.errors import InvalidRequest
+from tintype.errors import Forbidden, InvalidRequest
 from tintype.storage import rows, transfers, transforms
 from tintype.storage.door.downloads import serve
 from tintype.storage.door.requests import (
@@ -76,7 +76,11 @@ class ObjectDoor:
         return json_answer({"Id": stored.id, "Key": f"{stored.bucket}/{stored.name}"})
 
     async def sign_upload(self, request: Request) -> Response:
-        uploader = Uploader.of(await self._callers.caller(request))
+        principal = await self._callers.caller(request)
+        if principal.worker_id is not None:
+            # It would outlast the job that the worker may write for.
+            raise Forbidden("row_level_security", "A worker's key does not sign uploads.")
+        uploader = Uploader.of(principal)
         bucket, name = object_of(request)
         draft = Draft(bucket, name, upsert=wants_upsert(request))
         await self._storage.check(uploader, draft)
