@@ -15,11 +15,13 @@ GROUPED = [
     *(("jobs", name) for name in ("list", "show", "cancel", "requeue")),
     *(("users", name) for name in ("add", "list", "token")),
     *(("credits", name) for name in ("show", "grant", "statement", "premium")),
+    *(("workers", name) for name in ("add", "list", "revoke")),
     ("ledger", "verify"),
 ]
 LISTS = [
     ("jobs", "list"),
     ("users", "list"),
+    ("workers", "list"),
     ("credits", "show"),
     ("credits", "statement"),
     ("doctor",),

@@ -18,6 +18,11 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "serve": ("serving:serve", "Serve the API with its database and a worker, until Ctrl-C."),
     "worker": ("serving:worker", "Work on jobs beside a server, on as many machines as wanted."),
+    "workers": ("outside:workers", "Let workers on other machines in, list them, shut them out."),
+    "gpu-worker": (
+        "gpu:gpu_worker",
+        "Make pictures and video on this machine's GPU for a server anywhere.",
+    ),
     "status": ("serving:status", "Print the URLs and keys of the running server."),
     "demo": ("demo:demo", "Run one job from the request to the stored pictures, with no keys."),
     "generate": ("generating:generate", "Ask the running server for pictures and download them."),
