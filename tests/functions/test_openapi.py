@@ -152,7 +152,14 @@ async def test_the_document_is_the_same_for_everybody_and_holds_no_secret(
     for secret in (keys.anon_key, keys.service_role_key, keys.publishable_key, keys.secret_key):
         assert secret not in text
     assert str(product.config.data) not in text and product.url not in text
-    assert list(answers[0].json()["paths"]) == ["/cancel-job", "/generate-image", "/image-worker"]
+    assert list(answers[0].json()["paths"]) == [
+        "/cancel-job",
+        "/generate-admin-image",
+        "/generate-image",
+        "/image-worker",
+        "/job-callback",
+        "/queue-job",
+    ]
 
 
 async def test_the_document_is_read_and_nothing_else(project: Project) -> None:

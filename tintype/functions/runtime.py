@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from tintype import clock, events
+from tintype import clock, events, spans
 from tintype.auth import ANONYMOUS, Principal
 from tintype.errors import RequestError, Unauthenticated
 from tintype.functions import openapi
@@ -77,6 +77,12 @@ class Runtime:
             await send({"type": "websocket.close"})
             return
         call = _Call(scope, receive)
+        with spans.span(
+            "request", traceparent=call.traceparent, function=call.name, request=call.request_id
+        ):
+            await self._serve(call, send)
+
+    async def _serve(self, call: "_Call", send: Send) -> None:
         try:
             async with asyncio.timeout(self._answer_seconds_max) as limit:
                 answer = await self._invoke(call)
@@ -122,6 +128,8 @@ class Runtime:
             if function is None:
                 raise GatewayError("NOT_FOUND")
             principal = await self._principal(function, call)
+            if principal.user_id is not None:
+                spans.note(user=str(principal.user_id))
             call.body.bytes_max = function.body_bytes_max
             if call.scope["method"] not in function.methods:
                 return _method_not_allowed(function.methods)
@@ -200,6 +208,11 @@ class _Call:
         known = REQUEST_ID.fullmatch(given)
         self.request_id = given.decode() if known else secrets.token_hex(16)
 
+    @property
+    def traceparent(self) -> str:
+        """The trace that the caller says this belongs to."""
+        return self.headers.get(b"traceparent", b"").decode("latin-1")
+
     def report(self, reason: str) -> None:
         """Tell the operator why the function did not answer."""
         events.emit(
@@ -220,6 +233,7 @@ class _Call:
         if still_sending:
             headers.append((b"connection", b"close"))
         self.started = True
+        spans.note(status=answer.status)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if still_sending:
             await send({"type": "http.response.body", "body": answer.body, "more_body": True})

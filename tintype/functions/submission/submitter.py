@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from tintype import credits, jobs
+from tintype import credits, events, jobs, spans
 from tintype.database import Gatherer, Overloaded, Pool, is_passing, persist
 from tintype.errors import (
     Conflict,
@@ -47,7 +47,11 @@ _BARE = re.compile(r"[ !#-~]+")
 
 
 class Submission(msgspec.Struct, kw_only=True):
-    """A job to be, with its price. `amount` is for all `units`; `key` makes it repeatable."""
+    """A job to be, with its price. `amount` is for all `units`; `key` makes it repeatable.
+
+    `image_id` or `video_id` is the row that shows its first output from the start; it is `asset_id`
+    too where the caller named a row that is there already.
+    """
 
     user_id: UUID
     amount: int
@@ -62,6 +66,9 @@ class Submission(msgspec.Struct, kw_only=True):
     ordinal: int = 0
     project_id: UUID | None = None
     template_id: UUID | None = None
+    image_id: UUID | None = None
+    video_id: UUID | None = None
+    asset_id: UUID | None = None
     job_type: str = "image"
     queue: str = jobs.DEFAULT_QUEUE
     priority: int = 0
@@ -88,6 +95,7 @@ class _Outcome(msgspec.Struct, frozen=True):
         "no_account",
         "project_not_found",
         "template_not_found",
+        "asset_not_found",
     ]
     answer: dict[str, Any] | None
 
@@ -112,11 +120,18 @@ class Submitter:
         database stays away for `PERSIST_SECONDS_MAX`.
         """
         submission.hold_id = submission.job_id
-        outcome = await self._add(submission)
-        if outcome.outcome == "no_account":
-            with database_trouble_told():
-                await credits.open_account(self._pool, submission.user_id, welcome=self._welcome)
+        with spans.span("submission", job=str(submission.job_id), queue=submission.queue):
+            if (trace := spans.traceparent()) is not None:
+                submission.metadata[jobs.TRACEPARENT] = trace
             outcome = await self._add(submission)
+            if outcome.outcome == "no_account":
+                with database_trouble_told():
+                    await credits.open_account(
+                        self._pool, submission.user_id, welcome=self._welcome
+                    )
+                outcome = await self._add(submission)
+        if outcome.outcome == "accepted":
+            _tell(submission)
         return _acceptance(outcome, submission)
 
     async def replay(self, submission: Submission) -> Acceptance | None:
@@ -264,6 +279,18 @@ def database_trouble_told() -> Iterator[None]:
         ) from error
 
 
+def _tell(submission: Submission) -> None:
+    events.emit(
+        events.JobAccepted(
+            job=str(submission.job_id),
+            user=str(submission.user_id),
+            job_type=submission.job_type,
+            queue=submission.queue,
+            quantity=submission.quantity,
+        )
+    )
+
+
 def _acceptance(outcome: _Outcome, submission: Submission) -> Acceptance:
     answer = outcome.answer or {}
     match outcome.outcome:
@@ -283,5 +310,11 @@ def _acceptance(outcome: _Outcome, submission: Submission) -> Acceptance:
             raise NotFound("project_not_found", "There is no such project of yours.")
         case "template_not_found":
             raise NotFound("template_not_found", "There is no such template for you.")
+        case "asset_not_found":
+            raise NotFound(
+                "asset_not_found",
+                "There is no such picture or video of yours that waits for a job.",
+                hint="Name one whose status is pending or failed, or leave it out.",
+            )
         case "no_account":
             raise Unavailable("account_missing", "The credit account could not be opened.")
