@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?= -n auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve check test bench fmt
+.PHONY: help setup demo serve check test test-gpu bench fmt
 
 help: ## list the acts
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ check: .venv/check.stamp ## formatting, lint, types, import floors, SQL style
 
 test: .venv/test.stamp .venv/bench.stamp ## the whole test suite
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-gpu: .venv/test.stamp .venv/gpu.stamp ## the GPU workers, on tiny models; on the GPU if there is one
+	$(BIN)/python -m pytest tests/gpu
 
 bench: .venv/bench.stamp ## measure against peers in the same run; writes bench/out/latest.json
 	$(BIN)/python -m bench

@@ -51,6 +51,11 @@ def serve(
     """
     chosen = config.load(data=data, port=port, host=host)
     tell(verbose=verbose)
+    if chosen.is_development:
+        err.print(
+            "warning: development mode: whoever reaches this machine's loopback may make pictures"
+            " without a key (generate-admin-image)"
+        )
     run(keep_up(chosen, lambda url: _greet(chosen, url)))
 
 
