@@ -28,26 +28,49 @@ class MigrationApplied(Event, frozen=True):
     name: str
 
 
+class JobAccepted(Event, frozen=True):
+    """A new job is committed, with its hold."""
+
+    job: str
+    user: str
+    job_type: str
+    queue: str
+    quantity: int
+
+
 class JobsClaimed(Event, frozen=True):
     count: int
     worker: str
 
 
 class JobSettled(Event, frozen=True):
+    """A job ended, and its hold with it. `running_seconds` is None if it never started."""
+
     job: str
+    user: str
+    job_type: str
+    queue: str
     status: str
     outputs: int
     cause: str | None
+    attempt: int
+    seconds: float
+    running_seconds: float | None
 
 
 class JobRetried(Event, frozen=True):
+    """An attempt failed; the job goes back to its queue."""
+
     job: str
+    job_type: str
     cause: str
     delay_seconds: float
     attempt: int
 
 
 class JobsRescued(Event, frozen=True):
+    """Jobs were taken from workers whose leases had expired."""
+
     count: int
 
 
@@ -82,11 +105,41 @@ class ProviderCalled(Event, frozen=True):
     milliseconds: int
 
 
+class CallbackReceived(Event, frozen=True):
+    """A worker outside the server reported; `outcome` is the code of a refusal otherwise."""
+
+    job: str
+    worker: str
+    status: str
+    outcome: str
+
+
 class OutputAdopted(Event, frozen=True):
     """A picture stored before a crash was found and kept instead of made again."""
 
     job: str
     position: int
+
+
+class ModelLoaded(Event, frozen=True):
+    """A worker with a GPU is ready. Offloaded: parts are on the GPU only while they work."""
+
+    model: str
+    device: str
+    is_offloaded: bool
+    seconds: float
+
+
+class JobRendered(Event, frozen=True):
+    job: str
+    outputs: int
+    seconds: float
+
+
+class PromptKept(Event, frozen=True):
+    """A prompt could not be rewritten; the job is made with it as it was."""
+
+    error: str
 
 
 class FunctionFailed(Event, frozen=True):

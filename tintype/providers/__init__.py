@@ -26,7 +26,7 @@ import asyncio
 
 import msgspec
 
-from tintype import clock, events
+from tintype import clock, events, spans
 from tintype.config import ProvidersConfig
 from tintype.errors import ProviderError
 from tintype.providers.catalogue import Catalogue, Model
@@ -90,8 +90,10 @@ class Providers:
         started = clock.monotonic_seconds()
         outcome = "crashed"
         try:
-            outcomes = await self._by_kind[model.kind].generate(request)
-            outcome = _summary(outcomes)
+            with spans.span("provider call", provider=model.provider, model=model.id) as span:
+                outcomes = await self._by_kind[model.kind].generate(request)
+                outcome = _summary(outcomes)
+                span.note(outcome=outcome)
         except ProviderError as error:
             outcome = error.cause
             raise
