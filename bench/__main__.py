@@ -18,6 +18,7 @@ from bench import (
     capture,
     enqueue,
     http,
+    lanes,
     limit,
     machine,
     postgres,
@@ -41,6 +42,7 @@ SECTIONS: dict[str, Callable[[Run], Awaitable[None]]] = {
     "capture": capture.measure,
     "rest": rest.measure,
     "storage": storage.measure,
+    "lanes": lanes.measure,
 }
 NEEDS_PEERS = {"settle", "enqueue"}
 

@@ -41,6 +41,8 @@ GOALS = (
     Goal("capture_enqueue_rate_on_over_off", at_least=0.9),
     Goal("rest_read_over_bare_p50_ms", below=1.5),
     Goal("storage_memory_growth_mb", below=64.0),
+    Goal("rpop_p99_ms_at_1", below=15.0),
+    Goal("idle_lanes_percent", below=3.0),
 )
 # The width of the table in a file.
 PLAIN_COLUMNS = 160

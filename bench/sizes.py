@@ -37,6 +37,11 @@ class Sizes:
     # Length of one measurement of reads, and the size of the file that goes in and out.
     rest_seconds: float = 2.0
     storage_bytes: int = 256 * 1024 * 1024
+    # Jobs on a lane, how long it is popped, and the workers that poll it when it is empty.
+    lanes_jobs: int = 100_000
+    lanes_seconds: float = 3.0
+    lanes_workers: int = 50
+    lanes_idle_seconds: float = 20.0
 
 
 FULL = Sizes()
@@ -66,4 +71,8 @@ SMOKE = Sizes(
     capture_jobs=300,
     rest_seconds=0.3,
     storage_bytes=3_000_000,
+    lanes_jobs=4_000,
+    lanes_seconds=0.3,
+    lanes_workers=5,
+    lanes_idle_seconds=2.5,
 )

@@ -14,7 +14,18 @@ from starlette.requests import Request
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tintype import auth, database, events, functions, providers, realtime, rest, storage
+from tintype import (
+    auth,
+    database,
+    events,
+    functions,
+    lanes,
+    providers,
+    realtime,
+    rest,
+    storage,
+    telemetry,
+)
 from tintype.auth import KeySet, Principal
 from tintype.config import Config
 from tintype.errors import OperatorError
@@ -22,7 +33,7 @@ from tintype.functions import Context, Cors, Loader, Rate, Runtime, Submitter
 from tintype.functions.builtin import image_worker
 from tintype.jobs import Waiting
 from tintype.listening import BoundedHttp, Patience, hush_log
-from tintype.workers import Kernel, Worker
+from tintype.workers import Kernel, Worker, outside
 
 POOL_CONNECTIONS_MAX = 16
 SUPERVISE_SECONDS = 0.5
@@ -112,9 +123,25 @@ async def open_worker(config: Config) -> AsyncIterator[Worker]:
     """Yield a worker that is not started, with everything it needs."""
     async with (
         open_database(config) as database_url,
-        open_kernel(config, database_url) as (kernel, _),
+        open_kernel(config, database_url) as (kernel, keys),
+        telemetry.open_telemetry(config.telemetry, kernel.pool) as measures,
+        _scraped(config, keys, measures),
     ):
         yield Worker(kernel, database_url)
+
+
+@asynccontextmanager
+async def _scraped(
+    config: Config, keys: KeySet, measures: telemetry.Telemetry
+) -> AsyncIterator[None]:
+    port = config.telemetry.worker_metrics_port
+    if port is None:
+        yield
+        return
+    door = Starlette(routes=measures.routes(_caller(keys)))
+    with _listen(config.server.host, port) as listener:
+        async with telemetry.serving(door, listener):
+            yield
 
 
 @asynccontextmanager
@@ -123,6 +150,7 @@ async def open_app(config: Config) -> AsyncIterator[ASGIApp]:
     async with (
         open_database(config) as database_url,
         open_kernel(config, database_url) as (kernel, keys),
+        telemetry.open_telemetry(config.telemetry, kernel.pool) as measures,
     ):
         context = Context(
             kernel=kernel,
@@ -137,9 +165,13 @@ async def open_app(config: Config) -> AsyncIterator[ASGIApp]:
         live = realtime.open_realtime(kernel.pool, database_url, keys)
         await live.start()
         await context.worker.start(claims=config.worker.inside_serve)
+        carriers = outside.open_carriers(config, kernel.pool, database_url)
+        for carrier in carriers:
+            carrier.start()
         try:
-            yield Cors(Patience(_Doors(runtime, tables, _routes(context, live))))
+            yield Cors(Patience(_Doors(runtime, tables, _routes(context, live, measures))))
         finally:
+            await asyncio.gather(*(carrier.stop() for carrier in carriers))
             await live.close()
             await tables.close()
             await runtime.close(REQUESTS_SECONDS_MAX)
@@ -153,7 +185,7 @@ async def serve(config: Config, *, ready: Any = None) -> None:
     `ready` is called with the URL once requests are answered.
     """
     hush_log()
-    with _listen(config) as listener:
+    with _listen(config.server.host, config.server.port) as listener:
         async with open_app(config) as app:
             # What is there by now stays. A collection that goes through it again stops every
             # request and socket meanwhile.
@@ -162,9 +194,8 @@ async def serve(config: Config, *, ready: Any = None) -> None:
             await _Server(app, config, ready).serve([listener])
 
 
-def _listen(config: Config) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     """Take the port before anything is started; whoever connects waits until we are ready."""
-    host, port = config.server.host, config.server.port
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=BACKLOG_CONNECTIONS_MAX)
@@ -231,7 +262,7 @@ class _Doors:
         await door(scope, receive, send)
 
 
-def _routes(context: Context, live: realtime.Realtime) -> ASGIApp:
+def _routes(context: Context, live: realtime.Realtime, measures: telemetry.Telemetry) -> ASGIApp:
     caller = _caller(context.keys)
 
     async def authenticate(request: Request) -> Principal:
@@ -241,7 +272,9 @@ def _routes(context: Context, live: realtime.Realtime) -> ASGIApp:
         routes=[
             *auth.routes(context.keys, context.pool, context.config.auth),
             Mount("/storage/v1", routes=storage.routes(context.storage, authenticate)),
+            *lanes.routes(context.kernel, caller),
             *live.routes(),
+            *measures.routes(caller),
         ]
     )
 

@@ -239,7 +239,8 @@ def told(answer: httpx2.Response) -> str:
     try:
         body = answer.json()
     except (ValueError, UnicodeDecodeError):
-        is_text = answer.headers.get("content-type", "").startswith("text/plain")
+        kind = answer.headers.get("content-type", "")
+        is_text = kind.startswith("text/plain") and not answer.is_success
         return f"{answer.status_code} {answer.text.strip() if is_text else ''}".strip()
     if isinstance(body, dict) and set(body) >= {"objects", "folders"}:
         body = body["objects"] + body["folders"]
@@ -249,7 +250,8 @@ def told(answer: httpx2.Response) -> str:
         return f"{answer.status_code} [refused]"
     if not isinstance(body, dict) or answer.is_success:
         return str(answer.status_code)
-    code = body.get("error_code") or body.get("code") or body.get("message")
+    words = ("error_code", "code", "message", "error")
+    code = next((body[word] for word in words if body.get(word)), None)
     return f"{answer.status_code} {code}"
 
 

@@ -127,6 +127,31 @@ def auth() -> list[Row]:
     ]
 
 
+def lanes() -> list[Row]:
+    """Workers' doors open to workers' own secrets: to everybody else they are shut."""
+    redis, worker = "401 Unauthorized", "401 worker_key_required"
+    said = {"attempt": 1, "progress": 1, "outputs": [{"path": "x"}], "message": "x"}
+    return [
+        *(
+            row(f"{method} /redis/v1{path}", redis, url="/redis/v1/rpop/sdxl_queue")
+            for method in ("GET", "POST", "PUT")
+            for path in ("", "/{words:path}")
+        ),
+        row("POST /worker/v1/claim", worker, body={}),
+        row("POST /worker/v1/renew", worker, body={"lease_ids": []}),
+        *(
+            row(
+                f"POST /worker/v1/jobs/{{job_id}}/{verb}",
+                worker,
+                url=f"/worker/v1/jobs/{{job}}/{verb}",
+                body=said,
+            )
+            for verb in ("progress", "complete", "fail", "release")
+        ),
+        row("GET /metrics", *["401 metrics_key_required"] * 4, "200"),
+    ]
+
+
 def functions() -> list[Row]:
     at = "/functions/v1"
     keyless = "401 UNAUTHORIZED_NO_AUTH_HEADER"
@@ -151,6 +176,30 @@ def functions() -> list[Row]:
             "200",
             body={"jobId": "{job}"},
         ),
+        row(
+            f"POST {at}/queue-job",
+            keyless,
+            nobodys,
+            "404 project_not_found",
+            "200",
+            nobodys,
+            body={
+                "jobType": "image_fast",
+                "metadata": {"prompt": "a robot"},
+                "projectId": "{project}",
+            },
+        ),
+        row(
+            f"POST {at}/job-callback",
+            "401 callback_not_proved",
+            body={"jobId": "{job}", "status": "failed"},
+        ),
+        row(
+            f"POST {at}/generate-admin-image",
+            *["403 service_role_required"] * 4,
+            "200",
+            body={"prompt": "a robot"},
+        ),
         row(f"GET {at}/openapi.json", "200"),
         # Open to all, as apps need it: it runs what is due anyway, and says nothing of whose.
         row(f"GET {at}/image-worker", "200"),
@@ -164,12 +213,12 @@ def rest() -> list[Row]:
         ("jobs", {"id": "{job}"}),
         ("generations", {"id": "{generation}"}),
         ("credit_accounts", {"user_id": "{owner}"}),
-        *(
-            (name, {})
-            for name in ("credit_entries", "generation_jobs", "photos", "images", "videos")
-        ),
+        *((name, {}) for name in ("credit_entries", "generation_jobs", "photos")),
     ):
         rows += table(name, key, {"user_id": "{owner}"}, *["403 42501"] * 8)
+    # A picture or video begins as its owner's pending row; what becomes of it is a job's to say.
+    for name in ("images", "videos"):
+        rows += table(name, {}, {"user_id": "{owner}"}, "201", *["403 42501"] * 7)
     # Hers to change and remove, and not to give away: a row is always its owner's own.
     hers, the_services = ("201", "403 42501", "403 42501", "200"), ("201", "200", "200", "200")
     for name in ("projects", "templates"):
@@ -374,4 +423,4 @@ def realtime() -> list[Row]:
     ]
 
 
-WALK = [*functions(), *rest(), *storage(), *resumable(), *realtime(), *auth()]
+WALK = [*functions(), *lanes(), *rest(), *storage(), *resumable(), *realtime(), *auth()]

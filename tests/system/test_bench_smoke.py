@@ -68,6 +68,8 @@ DOORS = (
     "starlette_download_mb_per_s",
 )
 
+LANES = ("rpop_per_s_at_1", "rpop_p99_ms_at_1", "rpop_per_s_at_8", "rpop_p99_ms_at_8")
+
 
 def bench(repository: Path, url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
@@ -124,6 +126,15 @@ def test_a_tiny_bench_measures_everything_it_promises_of_the_doors(
     told = " ".join(found["remarks"])
     assert ("nginx_download_mb_per_s" in found) == ("is the peer of storage" in told)
     assert ("nginx_download_mb_per_s" in found) != ("nginx is not installed" in told)
+
+
+@pytest.mark.timeout(300)
+def test_a_tiny_bench_measures_everything_it_promises_of_lanes(
+    repository: Path, postgres_url: str, tmp_path: Path
+) -> None:
+    found = measured(repository, postgres_url, tmp_path, "lanes")
+    assert [name for name in LANES if not found[name] > 0] == []
+    assert "rpop_p99_ms_at_1" in found["goals"]
 
 
 def test_the_bench_names_its_sections_when_one_is_unknown(repository: Path) -> None:

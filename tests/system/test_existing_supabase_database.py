@@ -26,6 +26,7 @@ from tests.support.product import Product, open_product
 from tests.support.supabase_project import ADA, ADAS_PASSWORD, BOB, open_supabase_project
 from tintype import auth, database
 from tintype.errors import OperatorError
+from tintype.jobs import job_types
 
 ISSUER = "https://abcdefgh.supabase.co/auth/v1"
 CHANGE_SECONDS_MAX = 20
@@ -168,7 +169,7 @@ async def test_the_migrations_add_policies_and_buckets_and_change_nothing_else(
         "policy storage.objects"
     }
     buckets = await fetch(project_url, "select id from storage.buckets order by id")
-    assert buckets == ["avatars", "generations", "uploads"]
+    assert buckets == sorted(["avatars", "generations", "uploads", *job_types()])
     assert await database.migrate(project_url) == []
 
 
