@@ -466,3 +466,88 @@ async def test_a_row_of_pictures_is_what_its_status_says(
             ANNA,
             *columns.values(),
         )
+
+
+OLD = UUID("01900000-0000-7000-8000-000000000001")
+
+
+async def old_job(pool: database.Pool, admin: "Admin[Row]", number: int, *, due: bool) -> UUID:
+    """Submit a job whose id is years old; `due`: it has waited longer than it may."""
+    job = UUID(int=OLD.int + number)
+    await kernel.accepted(
+        pool,
+        kernel.submission(
+            ANNA, job_id=job, hold_id=job, image_id=uuid4(), payload={"bucket": BUCKET}
+        ),
+    )
+    if due:
+        await admin.execute(
+            "update public.jobs set expires_at = now() - interval '1 second' where id = $1", job
+        )
+    return job
+
+
+async def expired(pool: database.Pool, limit: int = 10) -> list[UUID]:
+    return [
+        row["job_id"] for row in await pool.fetch("select * from tintype.settle_expired($1)", limit)
+    ]
+
+
+async def test_a_job_that_nobody_comes_for_ends_as_expired_and_frees_its_credits(
+    pool: database.Pool, admin: "Admin[Row]"
+) -> None:
+    await kernel.grant(pool, ANNA, 10)
+    due = [await old_job(pool, admin, number, due=True) for number in range(3)]
+    stays = await old_job(pool, admin, 3, due=False)
+    assert await expired(pool, 2) == due[:2]
+    assert await expired(pool, 2) == due[2:]
+    assert await expired(pool, 2) == []
+    rows = await admin.fetch("select id, status, error_code from public.jobs order by id")
+    assert [tuple(row) for row in rows] == [(one, "failed", "expired") for one in due] + [
+        (stays, "queued", None)
+    ]
+    assert [row["job_id"] for row in await admin.fetch("select job_id from tintype.ready")] == [
+        stays
+    ]
+    assert await admin.fetchval("select held from public.credit_accounts") == 1
+    assert (
+        await admin.fetchval("select count(*) from public.generations where status = 'failed'") == 3
+    )
+    await assert_the_ledger_holds(pool)
+
+
+async def test_a_job_that_waits_for_another_try_expires_too(
+    pool: database.Pool, admin: "Admin[Row]"
+) -> None:
+    await kernel.grant(pool, ANNA, 10)
+    job = await old_job(pool, admin, 0, due=True)
+    await kernel.pop(pool)
+    await pool.fetch("select * from tintype.settle_fail($1, 1, 'transient', 'x', 3600, true)", job)
+    assert await expired(pool) == [job]
+    assert await admin.fetchval("select count(*) from tintype.delayed") == 0
+    await assert_the_ledger_holds(pool)
+
+
+async def test_a_job_that_somebody_works_on_does_not_expire(
+    pool: database.Pool, admin: "Admin[Row]"
+) -> None:
+    await kernel.grant(pool, ANNA, 10)
+    await old_job(pool, admin, 0, due=True)
+    await kernel.pop(pool)
+    assert await expired(pool) == []
+
+
+async def test_expiring_and_claiming_at_the_same_moment_end_a_job_once(
+    wide: database.Pool, admin: "Admin[Row]"
+) -> None:
+    await kernel.grant(wide, ANNA, 100)
+    for number in range(30):
+        await old_job(wide, admin, number, due=True)
+    await asyncio.gather(
+        *(expired(wide, 3) for _ in range(10)), *(kernel.pop(wide) for _ in range(10))
+    )
+    await expired(wide, 100)
+    rows = await admin.fetch("select status, count(*) as jobs from public.jobs group by status")
+    found = {row["status"]: row["jobs"] for row in rows}
+    assert found.get("failed", 0) + found.get("processing", 0) == 30
+    await assert_the_ledger_holds(wide)

@@ -154,6 +154,16 @@ async def rescue(pool: Pool, *, limit: int) -> int:
     return len(rows)
 
 
+async def expire(pool: Pool, *, limit: int) -> int:
+    """End up to `limit` jobs that waited longer than jobs may on queues that nobody works on.
+
+    Their credits are released, less what was delivered. Returns how many.
+    """
+    rows = await pool.fetch("select job_id from tintype.settle_expired($1)", limit)
+    await _tell_ended(pool, [row["job_id"] for row in rows])
+    return len(rows)
+
+
 def tell(job: Job, *, status: str, outputs: int, cause: str | None) -> None:
     """Emit `JobSettled` for a job that has just ended so; `job` may be the row before its end."""
     now = job.completed_at or clock.now()

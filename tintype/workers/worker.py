@@ -25,6 +25,8 @@ from tintype.workers.settlement import Settler
 IDLE_SECONDS = 1.0
 RESCUE_SECONDS = 2.0
 RESCUE_LEASES_MAX = 100
+EXPIRE_SECONDS = 60.0
+EXPIRE_JOBS_MAX = 200
 PRUNE_SECONDS = 60.0
 PRUNE_ROWS_MAX = 1000
 BEAT_SECONDS = 1.0
@@ -75,6 +77,7 @@ class Worker:
         self._keeper.start()
         works: list[tuple[str, Callable[[], Awaitable[float]]]] = [
             ("rescue", self._rescue),
+            ("expire", self._expire),
             ("prune", self._prune),
             ("sweep", self._sweep),
             ("sweep uploads", self._sweep_uploads),
@@ -213,6 +216,10 @@ class Worker:
             events.emit(events.JobsRescued(count=count))
             self._nudged.set()
         return RESCUE_SECONDS
+
+    async def _expire(self) -> float:
+        count = await settlement.expire(self._kernel.pool, limit=EXPIRE_JOBS_MAX)
+        return 0 if count == EXPIRE_JOBS_MAX else EXPIRE_SECONDS
 
     async def _prune(self) -> float:
         await jobs.prune(self._kernel.pool, limit=PRUNE_ROWS_MAX)

@@ -30,5 +30,6 @@ tintype.prune(integer),
 tintype.settle_complete(uuid[], integer[], text[], text[], uuid[]),
 tintype.settle_fail(uuid, integer, text, text, double precision, boolean, jsonb),
 tintype.settle_cancel(uuid, uuid, text),
-tintype.settle_rescue(integer)
+tintype.settle_rescue(integer),
+tintype.settle_expired(integer)
 to service_role;

@@ -696,6 +696,58 @@ begin
 end
 $$;
 
+-- Ends up to `p_limit` jobs that waited longer than jobs may, for queues that nobody works on. Ids
+-- grow with time: only those of an hour ago or older are looked at. Skips jobs that another
+-- transaction is at, and locks the others in order; what a claim is taking off the queue at this
+-- moment is left to it, as it drops ended jobs. Returns the jobs that this call ended.
+create or replace function tintype.expire(p_limit integer)
+returns setof tintype.ended
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_now constant timestamptz := tintype.clock();
+  v_bound constant uuid := (
+    lpad(to_hex((1000 * extract(epoch from v_now - interval '1 hour'))::bigint), 12, '0')
+    || repeat('0', 20)
+  )::uuid;
+  v_job public.jobs;
+  v_job_ids uuid[] := '{}';
+begin
+  for v_job in
+    select j.* from public.jobs as j
+    where
+      j.id in (
+        select r.job_id from tintype.ready as r where r.job_id < v_bound
+        union all
+        select d.job_id from tintype.delayed as d where d.job_id < v_bound
+      )
+      and j.status = 'queued'
+      and j.expires_at <= v_now
+    order by j.id
+    limit p_limit
+    for update skip locked
+  loop
+    v_job := tintype.end_unfinished(v_job, 'expired', 'The job waited longer than jobs may wait.');
+    v_job_ids := v_job_ids || v_job.id;
+    return query select
+      v_job.id, v_job.user_id, v_job.status, v_job.result_count, true, v_job.has_assets;
+  end loop;
+  delete from tintype.ready as r
+  where (r.queue, r.rank, r.share, r.job_id) in (
+    select o.queue, o.rank, o.share, o.job_id from tintype.ready as o
+    where o.job_id = any(v_job_ids)
+    for update skip locked
+  );
+  delete from tintype.delayed as d
+  where (d.queue, d.run_at, d.job_id) in (
+    select o.queue, o.run_at, o.job_id from tintype.delayed as o
+    where o.job_id = any(v_job_ids)
+    for update skip locked
+  );
+end
+$$;
+
 -- Drops those of the leases whose jobs have all ended or moved on. A lease with work left stays,
 -- and so does one that rescue is looking at: waiting for it could wait for ever, as rescue locks
 -- leases before jobs.

@@ -306,6 +306,26 @@ begin
 end
 $$;
 
+-- expire, and the capture and release of the jobs that it ended.
+create or replace function tintype.settle_expired(p_limit integer)
+returns setof tintype.ended
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_ended tintype.ended[];
+begin
+  v_ended := array(select e from tintype.expire(p_limit) as e);
+  perform tintype.settle(
+    array_agg(e.job_id), array_agg(e.user_id), array_agg(e.delivered), array_agg(e.broken_off),
+    array_agg(e.has_assets)
+  )
+  from unnest(v_ended) as e
+  having count(*) > 0;
+  return query select * from unnest(v_ended);
+end
+$$;
+
 -- Resolves the holds of jobs that have just ended, fails the rows that they did not fill, and notes
 -- those that may have left bytes behind. Locks the rows before the accounts, as submission does.
 -- The arrays run side by side; null for no jobs.
