@@ -10,8 +10,9 @@ from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from tintype.auth import Principal
-from tintype.errors import InvalidRequest, NotFound, Unavailable
+from tintype.errors import InvalidRequest, NotFound, RequestError, Unavailable
 from tintype.functions.context import Context
+from tintype.functions.submission import Acceptance, Submission
 from tintype.providers import REFERENCE_BYTES_MAX, inspect_reference, read_data_url
 from tintype.storage import BackendFailed
 from tintype.workers import STORAGE_SCHEME
@@ -38,6 +39,48 @@ EXAMPLE_REFUSALS = {
 }
 # A scheme or a host: not a path of an object here.
 _ELSEWHERE = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:|//)")
+
+
+async def submit_with(
+    context: Context,
+    principal: Principal,
+    submission: Submission,
+    urls: list[str],
+    *,
+    only_here: bool = False,
+) -> Acceptance:
+    """Store the references and submit. What was stored goes again unless this very job needs it,
+    or might: when nobody knows whether it was accepted, it stays.
+
+    A request that was answered before is answered again before its references are looked at. With
+    `only_here` a reference elsewhere is refused: `InvalidRequest` `reference_elsewhere`. Raises
+    what `Examples.gather` and `Submitter.submit` do.
+    """
+    if submission.key is not None and urls:
+        replayed = await context.submitter.replay(submission)
+        if replayed is not None:
+            return replayed
+    folder = folder_of(submission.user_id, submission.job_id)
+    examples = Examples(context, principal, folder)
+    try:
+        await examples.gather(urls)
+        if only_here and not all(name.startswith(STORAGE_SCHEME) for name in examples.names):
+            raise InvalidRequest(
+                "reference_elsewhere",
+                "The reference picture is not an object of this server.",
+                hint="Upload it to the bucket uploads and name it by its path.",
+            )
+        if examples.names:
+            submission.payload["references"] = examples.names
+        acceptance = await context.submitter.submit(submission)
+    except Unavailable:
+        raise
+    except RequestError:
+        await examples.drop()
+        raise
+    if acceptance.job_id != submission.job_id:
+        await examples.drop()
+    return acceptance
 
 
 class Examples:

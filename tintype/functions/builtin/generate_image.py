@@ -7,9 +7,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from tintype import clock
-from tintype.errors import InvalidRequest, RequestError, Unavailable
+from tintype.errors import InvalidRequest
 from tintype.functions.contract import Contract
-from tintype.functions.examples import EXAMPLE_REFUSALS, Examples, folder_of
+from tintype.functions.examples import EXAMPLE_REFUSALS, submit_with
 from tintype.functions.function import Reply
 from tintype.functions.invocation import Invocation
 from tintype.functions.submission import (
@@ -133,7 +133,9 @@ async def serve(invocation: Invocation) -> Reply:
             if key is not None:
                 submission.route, submission.key = ROUTE, key
                 submission.fingerprint = fingerprint(body)
-            acceptance = await _accept(invocation, body, submission)
+            acceptance = await submit_with(
+                context, invocation.principal, submission, body.image_urls or []
+            )
         context.worker.nudge()
         answer = _answer(acceptance, body.quantity)
         if not seconds:
@@ -145,32 +147,6 @@ async def serve(invocation: Invocation) -> Reply:
     finally:
         if mark is not None:
             context.submitter.end(mark)
-
-
-async def _accept(
-    invocation: Invocation, body: GenerateImage, submission: Submission
-) -> Acceptance:
-    """Store the references and submit. What was stored goes again unless this very job needs it,
-    or might: when nobody knows whether it was accepted, it stays."""
-    if submission.key is not None and body.image_urls:
-        replayed = await invocation.context.submitter.replay(submission)
-        if replayed is not None:
-            return replayed
-    folder = folder_of(submission.user_id, submission.job_id)
-    examples = Examples(invocation.context, invocation.principal, folder)
-    try:
-        await examples.gather(body.image_urls or [])
-        if examples.names:
-            submission.payload["references"] = examples.names
-        acceptance = await invocation.context.submitter.submit(submission)
-    except Unavailable:
-        raise
-    except RequestError:
-        await examples.drop()
-        raise
-    if acceptance.job_id != submission.job_id:
-        await examples.drop()
-    return acceptance
 
 
 def _check(invocation: Invocation, body: GenerateImage) -> tuple[Model, list[str]]:

@@ -12,9 +12,9 @@ import msgspec
 
 from tintype import clock, jobs
 from tintype.database import transaction
-from tintype.errors import InvalidRequest, NotFound, RequestError, Unavailable
+from tintype.errors import InvalidRequest, NotFound
 from tintype.functions.contract import Contract
-from tintype.functions.examples import EXAMPLE_REFUSALS, Examples, folder_of
+from tintype.functions.examples import EXAMPLE_REFUSALS, submit_with
 from tintype.functions.invocation import Invocation
 from tintype.functions.prompting import negative_prompt
 from tintype.functions.submission import (
@@ -27,7 +27,6 @@ from tintype.functions.submission import (
     idempotency_key,
 )
 from tintype.jobs import JobType
-from tintype.workers import STORAGE_SCHEME
 
 methods = ("POST",)
 body_bytes_max = 256 * 1024
@@ -156,36 +155,16 @@ async def serve(invocation: Invocation) -> Queued:
 async def _accept(
     invocation: Invocation, body: QueueJob, kind: JobType, submission: Submission
 ) -> Acceptance:
-    """Look at the reference and submit; what was stored of it goes again with a refusal."""
-    submitter = invocation.context.submitter
     url = body.metadata.get("reference_image_url")
-    if not isinstance(url, str):
-        return await submitter.submit(submission)
-    if not kind.is_sdxl:
+    urls = [url] if isinstance(url, str) else []
+    if urls and not kind.is_sdxl:
         raise InvalidRequest(
             "reference_not_taken", f"A job of type {kind.name} starts from its prompt alone."
         )
-    folder = folder_of(submission.user_id, submission.job_id)
-    examples = Examples(invocation.context, invocation.principal, folder)
-    try:
-        await examples.gather([url])
-        if not all(name.startswith(STORAGE_SCHEME) for name in examples.names):
-            # A worker's machine must not be sent to whatever address a user names.
-            raise InvalidRequest(
-                "reference_elsewhere",
-                "The reference picture is not an object of this server.",
-                hint="Upload it to the bucket uploads and name it by its path.",
-            )
-        submission.payload["references"] = examples.names
-        acceptance = await submitter.submit(submission)
-    except Unavailable:
-        raise
-    except RequestError:
-        await examples.drop()
-        raise
-    if acceptance.job_id != submission.job_id:
-        await examples.drop()
-    return acceptance
+    # A worker's machine must not be sent to whatever address a user names.
+    return await submit_with(
+        invocation.context, invocation.principal, submission, urls, only_here=True
+    )
 
 
 def _kind(body: QueueJob) -> JobType:
