@@ -400,7 +400,9 @@ def _connected(folder: Path, running: Postmaster, *, lock: int | None) -> Embedd
     return EmbeddedPostgres(
         folder=folder,
         port=running.port,
-        url=f"postgresql://postgres:{password}@{place}",
+        # It speaks no TLS; a client that asked first could be cut off between the question and the
+        # answer, and asyncpg then leaves an error behind that nobody collects.
+        url=f"postgresql://postgres:{password}@{place}?sslmode=disable",
         version=answer.stdout.decode().strip(),
         recovered=False,
         owned=lock is not None,
