@@ -3,6 +3,7 @@
 import asyncio
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -165,7 +166,7 @@ async def test_a_scrape_is_answered_while_the_database_is_away(
 ) -> None:
     person = await product.person(10)
     await person.accepted({}, prefer="wait=30")
-    name = database_url.rsplit("/", 1)[1]
+    name = urlsplit(database_url).path.lstrip("/")
     outside_of_it = await asyncpg.connect(postgres_url)
     try:
         await outside_of_it.execute(f'alter database "{name}" allow_connections false')
