@@ -2,74 +2,16 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest
 from sign_in_site import PASSWORD, Admin, Site, opened
 
+from tests.support.supabase_project import open_supabase_project
 from tintype import database
 from tintype.auth import KeySet, Settings
 
 TABLES = ("users", "identities", "sessions", "refresh_tokens", "mfa_amr_claims")
-# What a Supabase project has that a fresh database of ours has not: owners of their own, and no
-# defaults.
-PROJECT = """
-create schema auth;
-create table auth.users (
-  instance_id uuid, id uuid not null primary key, aud varchar(255), role varchar(255),
-  email varchar(255), encrypted_password varchar(255), email_confirmed_at timestamptz,
-  invited_at timestamptz, confirmation_token varchar(255), confirmation_sent_at timestamptz,
-  recovery_token varchar(255), recovery_sent_at timestamptz, email_change_token_new varchar(255),
-  email_change varchar(255), email_change_sent_at timestamptz, last_sign_in_at timestamptz,
-  raw_app_meta_data jsonb, raw_user_meta_data jsonb, is_super_admin boolean,
-  created_at timestamptz, updated_at timestamptz, phone text unique default null,
-  phone_confirmed_at timestamptz, phone_change text default '',
-  phone_change_token varchar(255) default '', phone_change_sent_at timestamptz,
-  confirmed_at timestamptz
-  generated always as (least(email_confirmed_at, phone_confirmed_at)) stored,
-  email_change_token_current varchar(255) default '',
-  email_change_confirm_status smallint default 0, banned_until timestamptz,
-  reauthentication_token varchar(255) default '', reauthentication_sent_at timestamptz,
-  is_sso_user boolean not null default false, deleted_at timestamptz,
-  is_anonymous boolean not null default false
-);
-create unique index users_email_partial_key on auth.users (email) where is_sso_user = false;
-create type auth.aal_level as enum ('aal1', 'aal2', 'aal3');
-create table auth.identities (
-  provider_id text not null, user_id uuid not null references auth.users on delete cascade,
-  identity_data jsonb not null, provider text not null, last_sign_in_at timestamptz,
-  created_at timestamptz, updated_at timestamptz,
-  email text generated always as (lower(identity_data ->> 'email')) stored,
-  id uuid not null default gen_random_uuid() primary key, unique (provider_id, provider)
-);
-create table auth.sessions (
-  id uuid not null primary key, user_id uuid not null references auth.users on delete cascade,
-  created_at timestamptz, updated_at timestamptz, factor_id uuid, aal auth.aal_level,
-  not_after timestamptz, refreshed_at timestamp, user_agent text, ip inet, tag text,
-  oauth_client_id uuid, refresh_token_hmac_key text, refresh_token_counter bigint, scopes text
-);
-create table auth.refresh_tokens (
-  instance_id uuid, id bigserial primary key, token varchar(255) unique, user_id varchar(255),
-  revoked boolean, created_at timestamptz, updated_at timestamptz, parent varchar(255),
-  session_id uuid references auth.sessions on delete cascade
-);
-create table auth.mfa_amr_claims (
-  session_id uuid not null references auth.sessions on delete cascade,
-  created_at timestamptz not null, updated_at timestamptz not null,
-  authentication_method text not null, id uuid not null primary key,
-  unique (session_id, authentication_method)
-);
-alter table auth.users enable row level security;
-alter table auth.identities enable row level security;
-alter table auth.sessions enable row level security;
-alter table auth.refresh_tokens enable row level security;
-alter table auth.mfa_amr_claims enable row level security;
-create schema tintype;
-create function tintype.clock() returns timestamptz language sql volatile set search_path = ''
-as $$ select pg_catalog.clock_timestamp() $$;
-grant usage on schema tintype to service_role;
-"""
 COLUMNS = """
 select table_name || '.' || column_name as name from information_schema.columns
 where table_schema = 'auth'
@@ -130,29 +72,10 @@ async def test_the_tables_have_every_column_that_a_supabase_project_has(
 
 
 @pytest.fixture
-async def project(postgres_url: str, template: str) -> AsyncIterator[str]:
-    """Return the URL of a database like a Supabase project's, as a role that owns nothing there.
-
-    `template` has made the roles that every project has.
-    """
-    name, role = (f"tintype_{kind}_{uuid4().hex[:12]}" for kind in ("project", "migrator"))
-    base = postgres_url.rsplit("/", 1)[0]
-    root = await asyncpg.connect(postgres_url)
-    await root.execute(f'create database "{name}" template template0')
-    await root.execute(f"create role {role} login bypassrls in role service_role")
-    inside = await asyncpg.connect(f"{base}/{name}")
-    await inside.execute(PROJECT)
-    await inside.execute(
-        f"grant create, usage on schema tintype to {role}; grant usage on schema auth to {role};"
-        f"grant all on all tables in schema auth to {role};"
-        f"grant all on all sequences in schema auth to {role};"
-        f"grant execute on function tintype.clock() to {role}, service_role"
-    )
-    await inside.close()
-    yield f"{base.replace('postgres@', f'{role}@')}/{name}"
-    await root.execute(f'drop database "{name}" with (force)')
-    await root.execute(f"drop role {role}")
-    await root.close()
+async def project(postgres_url: str) -> AsyncIterator[str]:
+    """Return the URL of a database like a Supabase project's, as a role that owns nothing there."""
+    async with open_supabase_project(postgres_url) as url:
+        yield url
 
 
 async def test_a_supabase_projects_tables_are_used_and_not_changed(
@@ -160,20 +83,21 @@ async def test_a_supabase_projects_tables_are_used_and_not_changed(
 ) -> None:
     migrator = await asyncpg.connect(project)
     before = await migrator.fetch(COLUMNS)
-    for file in ("migrations/0005_auth.sql", "verbs/auth.sql", "policies/sign_in.sql"):
-        await migrator.execute((database.sql_folder() / file).read_text("utf-8"))
+    await database.migrate(project)
     assert await migrator.fetch(COLUMNS) == before
     pool = await database.connect(project)
     async with opened(keys, pool, Settings()) as site:
-        session = await site.sign_up()
+        session = await site.sign_up("carol@example.com")
         assert (await site.refresh(session["refresh_token"])).status_code == 200
-        changed = {"email": "bob@example.com", "password": "another one"}
+        changed = {"email": "dora@example.com", "password": "another one"}
         token = session["access_token"]
         assert (await site.ask("PUT", "/user", changed, token=token)).status_code == 200
-        taken = {"email": "bob@example.com", "password": PASSWORD}
+        taken = {"email": "dora@example.com", "password": PASSWORD}
         assert (await site.ask("POST", "/signup", taken)).status_code == 422
-        assert len((await site.as_operator("GET", "/admin/users")).json()["users"]) == 1
-        row = await migrator.fetchrow("select * from auth.users")
+        assert len((await site.as_operator("GET", "/admin/users")).json()["users"]) == 3
+        row = await migrator.fetchrow(
+            "select * from auth.users where id = $1", session["user"]["id"]
+        )
         assert row is not None
         for name in ("confirmation_token", "recovery_token", "email_change_token_new"):
             assert row[name] == "", "GoTrue cannot read null here"

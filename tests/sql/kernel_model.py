@@ -87,12 +87,13 @@ class Model:
         """A key that comes again within the batch is looked at after all others."""
         outcomes: dict[int, tuple[str, dict[str, Any] | None]] = {}
         seen: set[tuple[UUID, str]] = set()
-        named: set[UUID] = set()
+        named: set[tuple[UUID, UUID | None]] = set()
         later: list[int] = []
         for place, row in enumerate(submissions):
             key = (row["user_id"], row["key"])
-            is_taken = row["asset_id"] is not None and row["asset_id"] in named
-            named.add(row["asset_id"])
+            named_now = (row["user_id"], row["asset_id"])
+            is_taken = row["asset_id"] is not None and named_now in named
+            named.add(named_now)
             if row["key"] is not None and key in seen:
                 later.append(place)
                 continue
@@ -200,7 +201,6 @@ class Model:
             return False
         if urls is not None:
             job.urls, job.result_count = list(urls), len(urls)
-        job.progress = 100
         self.end(job, "completed")
         return True
 
@@ -213,6 +213,13 @@ class Model:
         else:
             self._requeue(job, "delayed" if delay > 0 else "ready", spends)
         return job.status
+
+    def forward(self, job: ModelJob, attempt: int, queue: str) -> bool:
+        if not job.is_held(attempt):
+            return False
+        self._requeue(job, "ready", False)
+        job.queue, job.retries = queue, 0
+        return True
 
     def cancel(self, job: ModelJob, user: UUID | None) -> str:
         """One of canceled, again, TT404, TT409."""
@@ -262,3 +269,5 @@ class Model:
         account.held -= job.price * job.quantity
         account.captured += job.price * job.result_count
         job.status, job.place = status, None
+        if status == "completed":
+            job.progress = 100

@@ -30,6 +30,30 @@ BEGUN = READ | {
     for column in ("id", "user_id", "project_id", "media_type", "status", "prompt", "metadata")
 }
 BEGUN_ROWS = {USERS: BEGUN, SERVICE: READ}
+KEPT_ROWS = READ | {"DELETE"}
+BATCHES = KEPT_ROWS | {
+    f"INSERT of {column}"
+    for column in (
+        "user_id",
+        "project_id",
+        "model_id",
+        "identity_id",
+        "prompt",
+        "aspect_ratio",
+        "reference_image_urls",
+        "total_images",
+        "status",
+    )
+}
+MODELS = (
+    KEPT_ROWS
+    | {"UPDATE of name"}
+    | {
+        f"INSERT of {column}"
+        for column in ("user_id", "name", "base_model", "trigger_word", "images_count", "status")
+    }
+)
+IDENTITIES = KEPT_ROWS | {"UPDATE of identity_name"}
 RELATIONS = {
     "auth.identities": NOBODY,
     "auth.mfa_amr_claims": NOBODY,
@@ -37,6 +61,8 @@ RELATIONS = {
     "auth.refresh_tokens_id_seq": NOBODY,
     "auth.sessions": NOBODY,
     "auth.users": NOBODY,
+    "public.batches": {USERS: BATCHES, SERVICE: BATCHES},
+    "public.batches_id_seq": dict.fromkeys((USERS, SERVICE), frozenset({"USAGE"})),
     "public.credit_accounts": OWN_ROWS,
     "public.credit_entries": OWN_ROWS,
     "public.credit_entries_id_seq": NOBODY,
@@ -44,9 +70,13 @@ RELATIONS = {
     "public.generations": BEGUN_ROWS,
     "public.images": BEGUN_ROWS,
     "public.jobs": OWN_ROWS,
+    "public.models": {USERS: MODELS, SERVICE: MODELS},
+    "public.models_id_seq": dict.fromkeys((USERS, SERVICE), frozenset({"USAGE"})),
     "public.photos": OWN_ROWS,
     "public.projects": {USERS: WRITE, SERVICE: WRITE},
     "public.templates": {USERS: WRITE, SERVICE: WRITE},
+    "public.trained_identities": {USERS: IDENTITIES, SERVICE: IDENTITIES},
+    "public.training_steps": OWN_ROWS,
     "public.videos": BEGUN_ROWS,
     "realtime.messages": dict.fromkeys(APPS, frozenset({"SELECT", "INSERT"})),
     "storage.buckets": dict.fromkeys(APPS, WRITE) | {WORKER: READ},
@@ -54,9 +84,10 @@ RELATIONS = {
     "tintype.answers": NOBODY,
     "tintype.callbacks": {SERVICE: READ},
     "tintype.captures": {SERVICE: WRITE},
-    "tintype.change_seq": {USERS: frozenset({"USAGE"})},
+    "tintype.change_seq": dict.fromkeys((USERS, SERVICE), frozenset({"USAGE"})),
     "tintype.changes": {SERVICE: frozenset({"SELECT", "DELETE"})},
     "tintype.changes_id_seq": NOBODY,
+    "tintype.checkpoints": {SERVICE: READ},
     "tintype.delayed": {SERVICE: READ},
     "tintype.leases": {SERVICE: READ},
     "tintype.leftovers": {SERVICE: WRITE - {"INSERT"}},
@@ -64,7 +95,9 @@ RELATIONS = {
     "tintype.provider_pauses": {SERVICE: WRITE},
     "tintype.queues": {SERVICE: READ},
     "tintype.ready": {SERVICE: READ},
+    "tintype.removals": {SERVICE: READ},
     "tintype.shares": NOBODY,
+    "tintype.training_files": NOBODY,
     "tintype.upload_parts": {SERVICE: READ},
     "tintype.uploads": {SERVICE: READ},
     "tintype.workers": {SERVICE: READ},
@@ -89,11 +122,16 @@ FUNCTIONS = {
     "tintype.add_worker": KERNEL_ONLY,
     "tintype.await_commits": KERNEL_ONLY,
     "tintype.begin_assets": INTERNAL,
+    "tintype.begin_batches": INTERNAL,
+    "tintype.begin_followers": INTERNAL,
+    "tintype.begin_rows": INTERNAL,
+    "tintype.begin_trainings": INTERNAL,
     "tintype.begin_upload": KERNEL_ONLY,
     "tintype.cancel": INTERNAL,
     "tintype.capture": INTERNAL,
     "tintype.change_user": KERNEL_ONLY,
     "tintype.claim": KERNEL_ONLY,
+    "tintype.claim_removals": KERNEL_ONLY,
     "tintype.clock": KERNEL_ONLY,
     "tintype.close_leases": KERNEL_ONLY,
     "tintype.complete": INTERNAL,
@@ -102,46 +140,62 @@ FUNCTIONS = {
     "tintype.deliver": KERNEL_ONLY,
     "tintype.describe_session": INTERNAL,
     "tintype.end_assets": INTERNAL,
+    "tintype.end_removal": KERNEL_ONLY,
+    "tintype.end_unasked": INTERNAL,
     "tintype.end_unfinished": INTERNAL,
     "tintype.end_upload": KERNEL_ONLY,
     "tintype.enqueue": INTERNAL,
+    "tintype.erase_rows": KERNEL_ONLY,
     "tintype.expire": INTERNAL,
     "tintype.extend_upload": KERNEL_ONLY,
     "tintype.fail": INTERNAL,
     "tintype.find_credentials": KERNEL_ONLY,
     "tintype.find_session": KERNEL_ONLY,
     "tintype.find_user_id": KERNEL_ONLY,
+    "tintype.follow_job": INTERNAL,
     "tintype.forget_tokens": INTERNAL,
     "tintype.forget_upload": KERNEL_ONLY,
+    "tintype.forward": KERNEL_ONLY,
     "tintype.grant_credits": KERNEL_ONLY,
+    "tintype.grant_file": KERNEL_ONLY,
     "tintype.held_by": KERNEL_ONLY,
     "tintype.hold": INTERNAL,
+    "tintype.hold_removals": KERNEL_ONLY,
     "tintype.hold_one_by_one": INTERNAL,
     "tintype.is_banned": INTERNAL,
     "tintype.is_in_scope": KERNEL_ONLY,
+    "tintype.keep_checkpoint": INTERNAL,
     "tintype.job_written_to": INTERNAL,
+    "tintype.leave_to_remover": INTERNAL,
+    "tintype.lock_named": INTERNAL,
     "tintype.merge_metadata": INTERNAL,
     "tintype.name_identity": INTERNAL,
     "tintype.name_provider": INTERNAL,
     "tintype.note_callback": KERNEL_ONLY,
     "tintype.note_change": INTERNAL,
+    "tintype.note_published": KERNEL_ONLY,
     "tintype.note_table": KERNEL_ONLY,
     "tintype.noted_tables": KERNEL_ONLY,
     "tintype.open_account": KERNEL_ONLY,
     "tintype.open_session": KERNEL_ONLY,
     "tintype.page_users": KERNEL_ONLY,
+    "tintype.plan_removal": KERNEL_ONLY,
     "tintype.pop": KERNEL_ONLY,
     "tintype.prolong": KERNEL_ONLY,
     "tintype.promote": INTERNAL,
     "tintype.prune": KERNEL_ONLY,
     "tintype.prune_messages": KERNEL_ONLY,
     "tintype.read_user": KERNEL_ONLY,
+    "tintype.record_adapter": KERNEL_ONLY,
     "tintype.record_object": KERNEL_ONLY,
+    "tintype.record_training_images": KERNEL_ONLY,
     "tintype.release": INTERNAL,
     "tintype.remember": INTERNAL,
+    "tintype.removal_of_model": KERNEL_ONLY,
     "tintype.remove_user": KERNEL_ONLY,
     "tintype.renew": KERNEL_ONLY,
     "tintype.report": KERNEL_ONLY,
+    "tintype.report_training": KERNEL_ONLY,
     "tintype.requeue": INTERNAL,
     "tintype.rescue": INTERNAL,
     "tintype.revoke_sessions": KERNEL_ONLY,
@@ -181,15 +235,19 @@ SCHEMAS = {
 
 # What belongs to a user, with the column that says whose it is.
 OWNED = {
+    "public.batches": "user_id",
     "public.credit_accounts": "user_id",
     "public.credit_entries": "user_id",
     "public.generation_jobs": "user_id",
     "public.generations": "user_id",
     "public.images": "user_id",
     "public.jobs": "user_id",
+    "public.models": "user_id",
     "public.photos": "user_id",
     "public.projects": "user_id",
     "public.templates": "user_id",
+    "public.trained_identities": "user_id",
+    "public.training_steps": "user_id",
     "public.videos": "user_id",
     "storage.objects": "owner",
 }
@@ -355,6 +413,19 @@ async def rows_of_two(admin: "Admin[Row]", pool: database.Pool) -> "Admin[Row]":
         await kernel.grant(pool, user, 10)
         await admin.execute("insert into public.projects (user_id) values ($1)", user)
         await admin.execute("insert into public.templates (user_id, name) values ($1, 'x')", user)
+        await admin.execute("insert into public.batches (user_id) values ($1)", user)
+        await admin.execute("insert into public.models (user_id) values ($1)", user)
+        await admin.execute(
+            "insert into public.trained_identities"
+            " (user_id, identity_name, model_id, trigger_word, num_training_images)"
+            " values ($1, 'x', $1::uuid::text, 'x', 3)",
+            user,
+        )
+        await admin.execute(
+            "insert into public.training_steps (job_id, step, user_id, steps_total)"
+            " values (gen_random_uuid(), 1, $1, 2)",
+            user,
+        )
         [job] = await kernel.accepted(pool, kernel.submission(user, quantity=2))
         await kernel.claim(pool)
         for position, media_type in enumerate(("image", "video")):
@@ -411,6 +482,8 @@ async def test_a_user_makes_rows_for_nobody_else(rows_of_two: "Admin[Row]") -> N
         for statement in (
             "insert into public.projects (user_id) values ($1)",
             "insert into public.templates (user_id, name) values ($1, 'x')",
+            "insert into public.batches (user_id) values ($1)",
+            "insert into public.models (user_id) values ($1)",
             "update public.projects set user_id = $1",
             "update public.templates set user_id = $1",
             "insert into storage.objects (bucket_id, name) values ('uploads', $1::uuid || '/2')",

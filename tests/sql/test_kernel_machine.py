@@ -284,6 +284,13 @@ class KernelMachine(RuleBasedStateMachine):
         if found:
             assert (found["retries"], found["delivered"]) == (job.retries, job.result_count)
 
+    @verb(2, needs="jobs", connection=connections, number=any_job, other=attempts, queue=queues)
+    def forward(self, connection: int, number: int, other: int, queue: str) -> None:
+        job = self.busy_job(number)
+        attempt = job.attempt + other
+        found = self.run(kernel.forward(self.via(connection), job.id, attempt, queue))
+        assert found == self.model.forward(job, attempt, queue)
+
     @verb(
         2,
         needs="jobs",

@@ -7,6 +7,7 @@ import pytest
 from storage3.exceptions import StorageApiError
 from storage_site import PNG, Site, bearer, token
 
+from tests.support.buckets import BUCKETS
 from tintype.jobs import job_types
 
 
@@ -18,9 +19,9 @@ async def code_of(call: Awaitable[object]) -> tuple[str, str]:
 
 async def test_a_new_database_has_its_buckets_and_one_for_each_type_of_job(site: Site) -> None:
     found = {bucket.id: bucket for bucket in await site.service().list_buckets()}
-    assert set(found) == {"generations", "uploads", *job_types()}
-    for name, kind in job_types().items():
-        bucket = found[name]
+    assert set(found) == BUCKETS
+    for kind in job_types().values():
+        bucket = found[kind.bucket]
         assert not bucket.public and bucket.file_size_limit
         assert kind.content_type in (bucket.allowed_mime_types or [])
     assert found["generations"].public and not found["uploads"].public
@@ -101,7 +102,7 @@ async def test_buckets_are_listed_sorted_searched_and_paged(site: Site) -> None:
         answer = await site.http.get("/bucket", headers=headers, params=query)
         return [bucket["id"] for bucket in answer.json()]
 
-    names = sorted(["generations", "uploads", *job_types()])
+    names = sorted(BUCKETS)
     assert await ids(sortColumn="name", sortOrder="desc") == names[::-1]
     assert await ids(search="upl") == ["uploads"]
     assert await ids(limit=1, offset=1) == names[1:2]

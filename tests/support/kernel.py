@@ -52,6 +52,10 @@ def submission(user_id: UUID, ordinal: int = 1, **fields: Any) -> dict[str, Any]
         "image_id": None,
         "video_id": None,
         "asset_id": None,
+        "batch_id": None,
+        "is_new_batch": False,
+        "model_id": None,
+        "identity_id": None,
         "expires_seconds": 3600,
         "job_type": "image",
         "queue": "images",
@@ -190,6 +194,12 @@ async def fail(
         delay,
         spends,
     )
+
+
+async def forward(via: Via, job: UUID, attempt: int, queue: str = "training") -> bool:
+    """Move a job on to another queue; return whether the attempt held it."""
+    statement = "select tintype.forward($1, $2, $3, '{}')"
+    return bool(await via.fetchval(statement, job, attempt, queue))
 
 
 async def cancel(via: Via, job: UUID, user_id: UUID | None = None) -> list[Row]:

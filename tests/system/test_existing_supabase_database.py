@@ -22,11 +22,11 @@ from realtime.types import RealtimePostgresChangesListenEvent as Listen
 from supabase import acreate_client
 
 from tests.auth.outside_issuer import OutsideIssuer
+from tests.support.buckets import BUCKETS
 from tests.support.product import Product, open_product
 from tests.support.supabase_project import ADA, ADAS_PASSWORD, BOB, open_supabase_project
 from tintype import auth, database
 from tintype.errors import OperatorError
-from tintype.jobs import job_types
 
 ISSUER = "https://abcdefgh.supabase.co/auth/v1"
 CHANGE_SECONDS_MAX = 20
@@ -166,10 +166,13 @@ async def test_the_migrations_add_policies_and_buckets_and_change_nothing_else(
     assert set(before) <= set(after)
     added = {line.split()[0] + " " + line.split()[1] for line in set(after) - set(before)}
     assert {line for line in added if not line.startswith("policy public.")} == {
-        "policy storage.objects"
+        "policy storage.objects",
+        "trigger jobs",
+        "trigger models",
+        "trigger trained_identities",
     }
     buckets = await fetch(project_url, "select id from storage.buckets order by id")
-    assert buckets == sorted(["avatars", "generations", "uploads", *job_types()])
+    assert buckets == sorted({"avatars", *BUCKETS})
     assert await database.migrate(project_url) == []
 
 

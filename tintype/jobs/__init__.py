@@ -6,7 +6,8 @@ its queue: nothing is lost when a worker dies, and nothing is finished twice.
     queued ──▶ processing ──▶ completed   every output was delivered, or the last attempt had some
        ▲           │  ├─────▶ failed      it can never succeed, or its attempts are spent
        │           │  └─────▶ canceled    its owner or an operator ended it (from queued as well)
-       └───────────┘ an attempt failed and may be retried, or its lease expired
+       └───────────┘ an attempt failed and may be retried, its lease expired, or it goes on in
+                     other hands, on another queue (forward)
 
 The row in `public.jobs` is the truth; `attempt` is the fencing token: every write names the
 attempt it belongs to, and one that is not the row's own changes nothing. A job that has ended
@@ -20,10 +21,13 @@ enqueue is called through `tintype.functions.submission`, with the hold. The res
 from tintype.jobs.job import TERMINAL, TRACEPARENT, Job, Status, new_id
 from tintype.jobs.lease import (
     DEFAULT_QUEUE,
+    IDENTITIES_QUEUE,
+    TRAINING_QUEUE,
     Lease,
     claim,
     close_leases,
     deliver,
+    forward,
     prune,
     renew,
     report,
@@ -36,15 +40,18 @@ from tintype.jobs.reading import (
     job_of,
     listing,
     outputs,
+    prepared,
     queue_position,
     waiting,
 )
-from tintype.jobs.types import JobType, job_types, lease_seconds_by_type
+from tintype.jobs.types import JobType, job_types, lease_seconds_by_type, offered_types
 
 __all__ = [
     "DEFAULT_QUEUE",
+    "IDENTITIES_QUEUE",
     "TERMINAL",
     "TRACEPARENT",
+    "TRAINING_QUEUE",
     "Job",
     "JobType",
     "Lease",
@@ -55,13 +62,16 @@ __all__ = [
     "deliver",
     "depth",
     "ended",
+    "forward",
     "get",
     "job_of",
     "job_types",
     "lease_seconds_by_type",
     "listing",
     "new_id",
+    "offered_types",
     "outputs",
+    "prepared",
     "prune",
     "queue_position",
     "renew",

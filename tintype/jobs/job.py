@@ -54,6 +54,9 @@ class Job(msgspec.Struct, frozen=True):
     completed_at: datetime | None
     image_id: UUID | None = None
     video_id: UUID | None = None
+    batch_id: int | None = None
+    model_id: int | None = None
+    identity_id: UUID | None = None
 
     @property
     def is_terminal(self) -> bool:

@@ -21,6 +21,9 @@ from tintype.jobs.reading import job_of
 CLAIM_JOBS_MAX = 1000
 # Jobs without a queue of their own wait here.
 DEFAULT_QUEUE = "images"
+# A training is prepared and finished by the server's own worker, and made by one with a GPU.
+IDENTITIES_QUEUE = "identities"
+TRAINING_QUEUE = "training"
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -63,13 +66,13 @@ async def renew(
     return {row["lost_job_id"] for row in rows}
 
 
-async def report(pool: Pool, reports: Iterable[tuple[Job, int]]) -> set[UUID]:
+async def report(connection: Connection | Pool, reports: Iterable[tuple[Job, int]]) -> set[UUID]:
     """Show the progress, in per cent, of each job; return the ids that are still held.
 
     The first report of an attempt shows the job as processing.
     """
     held = list(reports)
-    rows = await pool.fetch(
+    rows = await connection.fetch(
         "select job_id from tintype.report($1, $2, $3)",
         [job.id for job, _ in held],
         [job.attempt for job, _ in held],
@@ -96,9 +99,24 @@ async def deliver(connection: Connection, job: Job, output: dict[str, Any]) -> b
         raise
 
 
-async def close_leases(pool: Pool, lease_ids: Sequence[UUID]) -> None:
+async def forward(
+    connection: Connection | Pool, job: Job, queue: str, payload: dict[str, Any] | None = None
+) -> bool:
+    """Move a held job on to another queue, for other hands; False when it is held no longer.
+
+    The same job and the same hold, with a new attempt number and its retries anew; `payload` is
+    merged into its own. Locks the job, then the user's share of the queue.
+    """
+    return bool(
+        await connection.fetchval(
+            "select tintype.forward($1, $2, $3, $4)", job.id, job.attempt, queue, payload
+        )
+    )
+
+
+async def close_leases(connection: Connection | Pool, lease_ids: Sequence[UUID]) -> None:
     """Drop those of the leases whose jobs have all ended or moved on."""
-    await pool.execute("select tintype.close_leases($1)", list(lease_ids))
+    await connection.execute("select tintype.close_leases($1)", list(lease_ids))
 
 
 async def prune(pool: Pool, *, limit: int) -> int:

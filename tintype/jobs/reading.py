@@ -5,9 +5,9 @@ Reads of jobs for functions, the command line and waiting callers. Named queries
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -49,6 +49,11 @@ async def ended(pool: Pool, job_ids: Sequence[UUID]) -> list[Job]:
     return [job_of(row) for row in await pool.fetch(named_queries("jobs")["ended"], job_ids)]
 
 
+async def prepared(pool: Pool, job_ids: Sequence[UUID]) -> list[Job]:
+    """Return those of the trainings that have been prepared, have ended, or wait for a while."""
+    return [job_of(row) for row in await pool.fetch(named_queries("jobs")["prepared"], job_ids)]
+
+
 async def outputs(pool: Pool | Connection, job_id: UUID) -> list[dict[str, Any]]:
     """Return the rows of `generations` of a job, by position."""
     return [dict(row) for row in await pool.fetch(named_queries("jobs")["outputs"], job_id)]
@@ -71,16 +76,21 @@ async def depth(pool: Pool) -> list[dict[str, Any]]:
     return [dict(row) for row in await pool.fetch(named_queries("jobs")["depth"])]
 
 
-class Waiting:
-    """Callers that wait for a job to end, served by one poll for all of them."""
+Find: TypeAlias = Callable[[Pool, Sequence[UUID]], Awaitable[Sequence[Job]]]
+"""Returns those of the jobs for which nobody has to wait any more."""
 
-    def __init__(self, pool: Pool) -> None:
+
+class Waiting:
+    """Callers that wait for a job to end, or to be found by `find`, served by one poll for all."""
+
+    def __init__(self, pool: Pool, find: Find = ended) -> None:
         self._pool = pool
+        self._find = find
         self._waiting: dict[UUID, list[asyncio.Future[Job]]] = {}
         self._poll: asyncio.Task[None] | None = None
 
     async def wait(self, job_id: UUID, seconds: float) -> Job | None:
-        """Return the job once it has ended, or None after `seconds`."""
+        """Return the job once it is found, or None after `seconds`."""
         future: asyncio.Future[Job] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(job_id, []).append(future)
         if self._poll is None or self._poll.done():
@@ -99,15 +109,15 @@ class Waiting:
 
     async def _run(self) -> None:
         while self._waiting:
-            for job in await self._ended():
+            for job in await self._found():
                 for future in self._waiting.pop(job.id, []):
                     if not future.done():
                         future.set_result(job)
             await asyncio.sleep(WAIT_POLL_SECONDS)
 
-    async def _ended(self) -> list[Job]:
+    async def _found(self) -> Sequence[Job]:
         try:
-            return await ended(self._pool, list(self._waiting))
+            return await self._find(self._pool, list(self._waiting))
         except Exception as error:
             # The next look finds them: a caller waits no longer than it wanted to anyway.
             if is_passing(error):

@@ -1,7 +1,8 @@
 """Which kinds of job do workers with GPUs do?
 
-One table, `types.toml`: read once, and the only place where a type's queue, size, time or price
-stands.
+`offered_types` are those that `queue-job` takes; the others are asked for by functions of their
+own: pictures with a trained adapter, and trainings. One table, `types.toml`: read once, and the
+only place where a type's queue, size, time or price stands.
 """
 
 import tomllib
@@ -18,7 +19,8 @@ class JobType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """One type of job. `seconds` is expected, `lease_seconds` is granted; prices are per output.
 
     `guidance` is the classifier-free guidance scale. A video has `frames` at `frames_per_second`.
-    With `is_enhanced` the worker rewrites the prompt before it renders.
+    With `is_enhanced` the worker rewrites the prompt before it renders. What a training gives is an
+    adapter, and the one picture that shows what it can do.
     """
 
     name: str
@@ -39,11 +41,13 @@ class JobType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     outputs: int = 1
     outputs_allowed: tuple[int, ...] = (1,)
     is_enhanced: bool = False
+    is_offered: bool = True
+    bucket_name: str | None = None
 
     @property
     def bucket(self) -> str:
-        """The bucket of what it makes: each type has its own, under the type's name."""
-        return self.name
+        """The bucket of what it makes: each type that makes pictures has its own, by its name."""
+        return self.bucket_name or self.name
 
     @property
     def is_sdxl(self) -> bool:
@@ -68,6 +72,12 @@ def job_types() -> Mapping[str, JobType]:
     return MappingProxyType(
         {name: msgspec.convert({"name": name, **row}, JobType) for name, row in table.items()}
     )
+
+
+@cache
+def offered_types() -> Mapping[str, JobType]:
+    """Return the types that `queue-job` takes."""
+    return MappingProxyType({name: kind for name, kind in job_types().items() if kind.is_offered})
 
 
 @cache

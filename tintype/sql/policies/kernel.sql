@@ -9,8 +9,9 @@ revoke all on all functions in schema tintype from public, anon, authenticated, 
 grant usage on schema tintype to service_role;
 grant select on
 tintype.queues, tintype.ready, tintype.delayed, tintype.leases, tintype.provider_pauses,
-tintype.migrations, tintype.leftovers
+tintype.migrations, tintype.leftovers, tintype.checkpoints, tintype.removals
 to service_role;
+grant usage on sequence tintype.change_seq to service_role;
 grant insert, update, delete on tintype.provider_pauses to service_role;
 grant update, delete on tintype.leftovers to service_role;
 
@@ -31,5 +32,17 @@ tintype.settle_complete(uuid[], integer[], text[], text[], uuid[]),
 tintype.settle_fail(uuid, integer, text, text, double precision, boolean, jsonb),
 tintype.settle_cancel(uuid, uuid, text),
 tintype.settle_rescue(integer),
-tintype.settle_expired(integer)
+tintype.settle_expired(integer),
+tintype.forward(uuid, integer, text, jsonb),
+tintype.grant_file(uuid, integer),
+tintype.report_training(uuid, integer, jsonb),
+tintype.record_adapter(uuid, integer, jsonb),
+tintype.record_training_images(uuid, integer, text[], jsonb),
+tintype.note_published(uuid, integer, text, text),
+tintype.plan_removal(uuid, uuid, text, text, jsonb, integer),
+tintype.removal_of_model(bigint),
+tintype.claim_removals(integer, integer),
+tintype.hold_removals(uuid[], integer),
+tintype.end_removal(uuid, jsonb, text, integer),
+tintype.erase_rows(uuid[], uuid, integer)
 to service_role;

@@ -72,8 +72,25 @@ using (
   bucket_id in (
     'sdxl_image_fast', 'sdxl_image_high', 'image_fast', 'image_high', 'video_fast', 'video_high',
     'image7b_fast_enhanced', 'image7b_high_enhanced', 'video7b_fast_enhanced',
-    'video7b_high_enhanced'
+    'video7b_high_enhanced', 'flux_image', 'sdxl_adapter_image', 'training', 'identities'
   )
   and owner_id = (select auth.uid())::text
   and (storage.foldername(name))[1] = (select auth.uid())::text
+  -- An adapter lies there a while before its training is paid for.
+  and (
+    name not like '%.safetensors'
+    or exists (
+      select from public.jobs as j
+      where
+        j.result_count > 0
+        and j.id = case
+          when (storage.foldername(name))[2] ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+          then (storage.foldername(name))[2]::uuid
+        end
+    )
+    or exists (
+      select from public.trained_identities as i
+      where i.model_id = (storage.foldername(name))[2] and i.status = 'ready'
+    )
+  )
 );

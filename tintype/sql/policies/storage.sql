@@ -31,7 +31,8 @@ drop policy if exists users_keep_own_uploads on storage.objects;
 create policy users_keep_own_uploads on storage.objects
 for all to authenticated
 using (
-  bucket_id = 'uploads' and (storage.foldername(name))[1] = (select auth.uid())::text
+  bucket_id in ('uploads', 'model-training-images')
+  and (storage.foldername(name))[1] = (select auth.uid())::text
 );
 
 drop policy if exists users_read_own_generations on storage.objects;

@@ -23,6 +23,18 @@ select j.*
 from public.jobs as j
 where j.id = any($1::uuid[]) and j.status in ('completed', 'failed', 'canceled');
 
+-- name: prepared
+select j.*
+from public.jobs as j
+where
+  j.id = any($1::uuid[])
+  and (
+    j.payload ->> 'stage' <> 'prepare'
+    or j.status in ('completed', 'failed', 'canceled')
+    -- Nobody stays for that.
+    or j.next_run_at > tintype.clock() + interval '15 seconds'
+  );
+
 -- name: queue_position
 select (
   select count(*) from tintype.ready as b

@@ -55,10 +55,18 @@ inner join public.jobs as j on r.job_id = j.id
 order by r.rank, r.share, r.job_id;
 
 -- name: reported
-select j.status
+select
+  j.status,
+  -- A training whose adapter is there has gone on to other hands.
+  coalesce(j.payload ->> 'stage' = 'finish', false) as is_handed_on
 from tintype.callbacks as c
 inner join public.jobs as j on c.job_id = j.id
 where c.job_id = $1 and c.worker_id = $2;
+
+-- name: checkpoints
+select c.job_id, c.bucket, c.path, c.step
+from tintype.checkpoints as c
+where c.job_id = any($1::uuid[]);
 
 -- name: is_in_scope
 select tintype.is_in_scope(j, $2, $3)
@@ -135,7 +143,11 @@ limit 1000;
 with due as (
   select
     d.job_id,
-    coalesce(j.payload ->> 'bucket', 'generations') as bucket
+    -- A job that was erased tells no more where it wrote.
+    case
+      when j.id is null then array(select b.id from storage.buckets as b order by b.id)
+      else array[coalesce(j.payload ->> 'bucket', 'generations')]
+    end as buckets
   from tintype.leftovers as d
   left join public.jobs as j on d.job_id = j.id
   where
@@ -156,4 +168,4 @@ with due as (
 delete from tintype.leftovers as l
 using due
 where l.job_id = due.job_id
-returning l.job_id, l.user_id, due.bucket;
+returning l.job_id, l.user_id, due.buckets;

@@ -207,6 +207,37 @@ select
 from storage.objects as o
 where o.bucket_id = $1 and o.name = any($2);
 
+-- name: names_below
+select o.name
+from storage.objects as o
+where o.bucket_id = $1 and o.name collate "C" >= $2 and o.name collate "C" < $3
+order by o.name collate "C"
+limit $4;
+
+-- name: uploads_below
+select u.id, u.name
+from tintype.uploads as u
+where
+  u.bucket_id = $1
+  and u.name collate "C" >= $2 and u.name collate "C" < $3
+  and u.completed_at is null;
+
+-- name: count_below
+select
+  (
+    select count(*)
+    from storage.objects as o
+    where o.bucket_id = $1 and o.name collate "C" >= $2 and o.name collate "C" < $3
+  ) as objects,
+  (
+    select count(*)
+    from tintype.uploads as u
+    where
+      u.bucket_id = $1
+      and u.name collate "C" >= $2 and u.name collate "C" < $3
+      and u.completed_at is null
+  ) as uploads;
+
 -- name: upload
 select
   u.id,

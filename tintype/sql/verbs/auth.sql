@@ -106,7 +106,8 @@ end
 $$;
 
 -- Adds a user; without an e-mail an anonymous one. Returns the id, or null when the address or the
--- id is taken: of two calls at once with one address, one adds.
+-- id is taken: of two calls at once with one address, one adds. An id is taken until all that its
+-- last user had is removed, as the new one's would go with it.
 create or replace function tintype.add_user(
   p_user_id uuid,
   p_email text,
@@ -123,6 +124,12 @@ as $$
 declare
   v_now timestamptz := tintype.clock();
 begin
+  if exists (
+    select from tintype.removals as r
+    where r.id = p_user_id and r.kind = 'user' and r.done_at is null
+  ) then
+    return null;
+  end if;
   -- GoTrue, run on the same tables, cannot read a token that is null.
   insert into auth.users (
     instance_id, id, aud, role, email, encrypted_password, email_confirmed_at, banned_until,
@@ -506,9 +513,10 @@ as $$
     )
 $$;
 
--- Removes a user with identities, sessions and tokens, and returns whether there was one. What
--- other tables keep under the user's id stays. p_keep_row keeps a row without anything personal, so
--- that the id is never given again, and frees the address. Locks the user. 23503 where a table of
+-- Removes a user with identities, sessions and tokens, and returns whether there was one. What is
+-- kept elsewhere under the user's id is left to the remover, but for the ledger. p_keep_row keeps a
+-- row without anything personal, so that the id is never given again, frees the address, and leaves
+-- all else as it is. Locks the user. 23503 where a table of
 -- the app refers to the user and forbids it.
 create or replace function tintype.remove_user(p_user_id uuid, p_keep_row boolean) returns boolean
 language plpgsql security definer
@@ -519,7 +527,11 @@ declare
 begin
   if not p_keep_row then
     delete from auth.users as u where u.id = p_user_id and u.deleted_at is null;
-    return found;
+    if not found then
+      return false;
+    end if;
+    perform tintype.plan_removal(p_user_id, p_user_id, 'user', null, '[]', 0);
+    return true;
   end if;
   update auth.users as u
   set

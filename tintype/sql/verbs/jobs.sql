@@ -35,25 +35,24 @@ begin
 
   insert into public.jobs (
     id, user_id, project_id, template_id, created_at, expires_at, job_type, queue, priority,
-    quantity, max_retries, prompt, payload, metadata, image_id, video_id, has_assets
+    quantity, max_retries, prompt, payload, metadata, image_id, video_id, batch_id, model_id,
+    identity_id, has_assets
   )
   select
     n.job_id, n.user_id, n.project_id, n.template_id, v_now,
     v_now + n.expires_seconds * interval '1 second', n.job_type, n.queue, n.priority,
     n.quantity, n.max_retries, n.prompt, n.payload, n.metadata, n.image_id, n.video_id,
+    n.batch_id, n.model_id, n.identity_id,
     coalesce(n.image_id, n.video_id) is not null
+    or n.batch_id is not null
+    or n.job_type in ('train_model', 'train_identity')
   from pg_catalog.json_to_recordset(p_jobs) as n (
     job_id uuid, user_id uuid, project_id uuid, template_id uuid, expires_seconds integer,
     job_type text, queue text, priority smallint, quantity smallint, max_retries smallint,
-    prompt text, payload jsonb, metadata jsonb, image_id uuid, video_id uuid
+    prompt text, payload jsonb, metadata jsonb, image_id uuid, video_id uuid, batch_id bigint,
+    model_id bigint, identity_id uuid
   );
-  perform tintype.begin_assets(
-    (
-      select json_agg(n.value)
-      from pg_catalog.json_array_elements(p_jobs) as n
-      where coalesce(n.value ->> 'image_id', n.value ->> 'video_id') is not null
-    )
-  );
+  perform tintype.begin_rows(p_jobs);
 
   with new_jobs as (
     select
@@ -86,6 +85,31 @@ begin
   inner join taken as t using (queue, rank, user_id);
 
   perform pg_catalog.pg_notify('tintype_jobs', 'ready');
+end
+$$;
+
+-- Begins the rows that follow the new jobs, of those jobs that have any.
+create or replace function tintype.begin_rows(p_jobs json) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  v_assets json;
+  v_followers json;
+begin
+  select
+    json_agg(n.value) filter (
+      where coalesce(n.value ->> 'image_id', n.value ->> 'video_id') is not null
+    ),
+    json_agg(n.value) filter (
+      where
+        n.value ->> 'batch_id' is not null
+        or n.value ->> 'job_type' in ('train_model', 'train_identity')
+    )
+  into v_assets, v_followers
+  from pg_catalog.json_array_elements(p_jobs) as n;
+  perform tintype.begin_assets(v_assets);
+  perform tintype.begin_followers(v_followers);
 end
 $$;
 
@@ -423,13 +447,13 @@ begin
     raise exception using errcode = 'TT409', message = 'The job is no longer held.';
   end if;
   insert into public.generations as g (
-    user_id, job_id, project_id, media_type, position, bucket, path, url, thumbnail_url, prompt,
-    enhanced_prompt, width, height, seed, provider, model, metadata, created_at
+    user_id, job_id, project_id, batch_id, media_type, position, bucket, path, url, thumbnail_url,
+    prompt, enhanced_prompt, width, height, seed, provider, model, metadata, created_at
   )
   select
-    v_job.user_id, v_job.id, v_job.project_id, coalesce(o.media_type, 'image'), o.position,
-    o.bucket, o.path, o.url, o.thumbnail_url, v_job.prompt, o.enhanced_prompt, o.width, o.height,
-    o.seed, o.provider, o.model, coalesce(o.metadata, '{}'), tintype.clock()
+    v_job.user_id, v_job.id, v_job.project_id, v_job.batch_id, coalesce(o.media_type, 'image'),
+    o.position, o.bucket, o.path, o.url, o.thumbnail_url, v_job.prompt, o.enhanced_prompt,
+    o.width, o.height, o.seed, o.provider, o.model, coalesce(o.metadata, '{}'), tintype.clock()
   from pg_catalog.jsonb_to_record(p_output) as o (
     media_type text, position smallint, bucket text, path text, url text, thumbnail_url text,
     enhanced_prompt text, width integer, height integer, seed bigint, provider text, model text,
@@ -598,6 +622,7 @@ begin
   update public.jobs as j
   set
     status = case when j.result_count > 0 then 'completed' else 'failed' end,
+    progress = case when j.result_count > 0 then 100 else j.progress end,
     completed_at = tintype.clock(),
     next_run_at = null,
     error_code = p_error_code,
@@ -771,8 +796,8 @@ end
 $$;
 
 -- Forgets what has expired, up to `p_limit` rows of each kind: stored answers, shares of users who
--- are no longer ahead of their queue, what workers reported a week ago, and pauses that are over.
--- Returns how many rows went.
+-- are no longer ahead of their queue, what workers reported a week ago, pauses that are over and
+-- removals done long ago; and ends what was begun and never asked for. Returns how many rows.
 create or replace function tintype.prune(p_limit integer) returns integer
 language plpgsql security definer
 set search_path = ''
@@ -814,6 +839,15 @@ begin
   v_total := v_total + v_rows;
   delete from tintype.provider_pauses as p where p.paused_until < v_now;
   get diagnostics v_rows = row_count;
-  return v_total + v_rows;
+  v_total := v_total + v_rows;
+  delete from tintype.removals as r
+  where r.id in (
+    select o.id from tintype.removals as o
+    where o.done_at < v_now - interval '90 days'
+    limit p_limit
+    for update skip locked
+  );
+  get diagnostics v_rows = row_count;
+  return v_total + v_rows + tintype.end_unasked(p_limit);
 end
 $$;

@@ -5,9 +5,11 @@
 -- Takes `[{user_id, job_id, amount, …}]` in one transaction: for each, in the order given, the
 -- stored answer if its idempotency key was seen, else the hold and the job. A row that is refused
 -- leaves nothing behind and does not disturb the others. `outcome` is accepted, replayed,
--- key_reused, insufficient, no_account, project_not_found, template_not_found or asset_not_found.
--- `asset_id` names an own row of images or videos that the job is to fill. Locks the keys,
--- then the accounts, then the shares, each in order.
+-- key_reused, insufficient, no_account, project_not_found, template_not_found, asset_not_found,
+-- batch_not_found, batch_busy, model_not_found or model_busy. `asset_id` names an own row of images
+-- or videos that the job is to fill, `batch_id` an own batch unless `is_new_batch`, and `model_id`
+-- of a training an own model. Locks the keys, then those rows, then the accounts, then the shares,
+-- each in order.
 create or replace function tintype.submit(p_submissions json)
 returns table (ordinal integer, outcome text, answer jsonb)
 language plpgsql security definer
@@ -80,10 +82,66 @@ as $$
   where (e.value ->> 'ordinal')::integer <> all(p_ordinals)
 $$;
 
+-- Locks the pictures, videos, batches and models that submissions name as theirs to fill or train,
+-- each in order, and returns their ids. Those whose job goes on are left to it: they are refused
+-- anyway, and its end locks them in another order.
+create or replace function tintype.lock_named(
+  p_submissions json, out p_asset_ids uuid[], out p_batch_ids bigint[], out p_model_ids bigint[]
+)
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  p_asset_ids := array(
+    select g.id from public.generations as g
+    where
+      g.id = any(
+        array(
+          select s.asset_id
+          from pg_catalog.json_to_recordset(p_submissions) as s (asset_id uuid)
+          where s.asset_id is not null
+        )
+      )
+      and g.status in ('pending', 'failed')
+    order by g.id
+    for update
+  );
+  p_batch_ids := array(
+    select b.id from public.batches as b
+    where
+      b.id = any(
+        array(
+          select s.batch_id
+          from pg_catalog.json_to_recordset(p_submissions) as s (batch_id bigint)
+          where s.batch_id is not null
+        )
+      )
+      and (b.job_id is null or b.status = 'failed')
+    order by b.id
+    for update
+  );
+  p_model_ids := array(
+    select m.id from public.models as m
+    where
+      m.id = any(
+        array(
+          select s.model_id
+          from pg_catalog.json_to_recordset(p_submissions) as s (model_id bigint, job_type text)
+          where s.job_type = 'train_model'
+        )
+      )
+      and (m.job_id is null or m.status <> 'training')
+    order by m.id
+    for update
+  );
+end
+$$;
+
 -- The submissions that go no further: a key that was seen before, a project or template that is
 -- not the user's, an asset that is not, or not pending or failed, or of another media type, or that
--- came earlier in the same batch; and as `repeated` those whose key did. Locks the keys for the
--- transaction, then the assets in order, so that two of the same come one after the other.
+-- came earlier in the same batch; a batch or model that is not the user's, or has a job that goes
+-- on; and as `repeated` those whose key came earlier. Locks the keys for the transaction, then the
+-- assets, batches and models, each in order, so that two of the same come one after the other.
 create or replace function tintype.screen(p_submissions json)
 returns table (ordinal integer, outcome text, answer jsonb)
 language plpgsql security definer
@@ -91,6 +149,9 @@ set search_path = ''
 as $$
 declare
   v_now constant timestamptz := tintype.clock();
+  v_asset_ids uuid[];
+  v_batch_ids bigint[];
+  v_model_ids bigint[];
 begin
   perform pg_catalog.pg_advisory_xact_lock(k.digest)
   from (
@@ -99,18 +160,9 @@ begin
     where s.key is not null
     order by 1
   ) as k;
-  perform from public.generations as g
-  where
-    g.id = any(
-      array(
-        select s.asset_id
-        from pg_catalog.json_to_recordset(p_submissions) as s (asset_id uuid)
-        where s.asset_id is not null
-      )
-    )
-    and g.status in ('pending', 'failed')
-  order by g.id
-  for update;
+  select l.p_asset_ids, l.p_batch_ids, l.p_model_ids
+  into v_asset_ids, v_batch_ids, v_model_ids
+  from tintype.lock_named(p_submissions) as l;
   return query
   with wanted as (
     select
@@ -118,42 +170,55 @@ begin
       s.key is not null and row_number() over (
         partition by s.user_id, s.route, s.key order by s.ordinal
       ) > 1 as is_repeated,
-      row_number() over (partition by s.asset_id order by s.ordinal) > 1 as is_taken
+      row_number() over (partition by s.user_id, s.asset_id order by s.ordinal) > 1 as is_taken,
+      s.batch_id is not null and not coalesce(s.is_new_batch, false) as fills_batch,
+      row_number() over (partition by s.user_id, s.batch_id order by s.ordinal) > 1
+        as is_batch_taken,
+      s.job_type = 'train_model' as trains_model,
+      row_number() over (partition by s.user_id, s.job_type, s.model_id order by s.ordinal) > 1
+        as is_model_taken
     from pg_catalog.json_to_recordset(p_submissions) as s (
-      ordinal integer, user_id uuid, route text, key text, fingerprint text,
-      project_id uuid, template_id uuid, asset_id uuid, video_id uuid
+      ordinal integer, user_id uuid, route text, key text, fingerprint text, job_type text,
+      project_id uuid, template_id uuid, asset_id uuid, video_id uuid, batch_id bigint,
+      is_new_batch boolean, model_id bigint
     )
   )
-  select
-    s.ordinal,
-    case
-      when a.fingerprint = s.fingerprint then 'replayed'
-      when a.fingerprint is not null then 'key_reused'
-      when s.is_repeated then 'repeated'
-      when s.project_id is not null and p.id is null then 'project_not_found'
-      when s.template_id is not null and t.id is null then 'template_not_found'
-      else 'asset_not_found'
-    end,
-    a.answer
-  from wanted as s
-  left join tintype.answers as a
-    on s.user_id = a.user_id and s.route = a.route and s.key = a.key and a.expires_at > v_now
-  left join public.projects as p on s.project_id = p.id and s.user_id = p.user_id
-  left join public.templates as t
-    on s.template_id = t.id and (s.user_id = t.user_id or t.is_public)
-  left join public.generations as g
-    on
-      s.asset_id = g.id
-      and s.user_id = g.user_id
-      and g.status in ('pending', 'failed')
-      and g.media_type = case when s.video_id is null then 'image' else 'video' end
-      and not s.is_taken
-  where
-    a.key is not null
-    or s.is_repeated
-    or (s.project_id is not null and p.id is null)
-    or (s.template_id is not null and t.id is null)
-    or (s.asset_id is not null and g.id is null);
+  select j.ordinal, j.outcome, j.answer
+  from (
+    select
+      s.ordinal,
+      case
+        when a.fingerprint = s.fingerprint then 'replayed'
+        when a.fingerprint is not null then 'key_reused'
+        when s.is_repeated then 'repeated'
+        when s.project_id is not null and p.id is null then 'project_not_found'
+        when s.template_id is not null and t.id is null then 'template_not_found'
+        when s.asset_id is not null and g.id is null then 'asset_not_found'
+        when s.fills_batch and b.id is null then 'batch_not_found'
+        when s.fills_batch and (s.is_batch_taken or b.id <> all(v_batch_ids)) then 'batch_busy'
+        when s.trains_model and m.id is null then 'model_not_found'
+        when s.trains_model and (s.is_model_taken or m.id <> all(v_model_ids)) then 'model_busy'
+      end as outcome,
+      a.answer
+    from wanted as s
+    left join tintype.answers as a
+      on s.user_id = a.user_id and s.route = a.route and s.key = a.key and a.expires_at > v_now
+    left join public.projects as p on s.project_id = p.id and s.user_id = p.user_id
+    left join public.templates as t
+      on s.template_id = t.id and (s.user_id = t.user_id or t.is_public)
+    left join public.generations as g
+      on
+        s.asset_id = g.id
+        and s.user_id = g.user_id
+        and g.id = any(v_asset_ids)
+        and g.media_type = case when s.video_id is null then 'image' else 'video' end
+        and not s.is_taken
+    left join public.batches as b
+      on s.batch_id = b.id and s.user_id = b.user_id and s.fills_batch
+    left join public.models as m
+      on s.model_id = m.id and s.user_id = m.user_id and s.trains_model
+  ) as j
+  where j.outcome is not null;
 end
 $$;
 
