@@ -12,6 +12,7 @@
     │   ├── UnsupportedMedia        415
     │   ├── Unprocessable           422
     │   ├── TooManyRequests         429
+    │   ├── BadGateway              502
     │   └── Unavailable             503, for a moment
     ├── ProviderError           a provider did not deliver; the cause decides retry and credits
     │   ├── Refused                 safety, by prompt or output: never retried, released
@@ -130,10 +131,29 @@ class TooManyRequests(RequestError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class BadGateway(RequestError):
+    """Another service refused what was asked of it here."""
+
+    status = 502
+
+
 class Unavailable(RequestError):
-    """The server cannot take this for a moment; the same request later may succeed."""
+    """The server cannot take this for a moment; the same request later may succeed, in
+    `retry_after_seconds` where that is known."""
 
     status = 503
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        hint: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        super().__init__(code, message, hint=hint, details=details)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class ProviderError(TintypeError):

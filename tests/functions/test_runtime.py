@@ -181,12 +181,16 @@ async def test_a_function_that_takes_more_memory_than_there_is_has_its_own_code(
 
 
 REFUSALS = """
-from tintype.errors import InsufficientCredits, TooManyRequests
+from tintype.errors import InsufficientCredits, TooManyRequests, Unavailable
 
 async def serve(invocation):
     invocation.warnings.append("A word beside it.")
     if invocation.path == "/credits":
         raise InsufficientCredits(required=4, available=1)
+    if invocation.path == "/busy":
+        raise Unavailable("busy", "Too many are here.", retry_after_seconds=30)
+    if invocation.path == "/down":
+        raise Unavailable("down", "Nobody knows until when.")
     raise TooManyRequests("too_fast", "Too fast.", retry_after_seconds=7)
 """
 
@@ -202,6 +206,10 @@ async def test_a_refusal_has_its_status_its_code_and_its_details(project: Projec
     assert answer.headers["access-control-allow-origin"] == "*"
     answer = await asked(project, "refuses/often")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    answer = await asked(project, "refuses/busy")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+    answer = await asked(project, "refuses/down")
+    assert answer.status_code == 503 and "retry-after" not in answer.headers
     assert not project.failures
 
 

@@ -1,8 +1,9 @@
 """What is a function, and what may it answer?
 
 A file defines `async def serve(invocation) -> Answer`, and may define `body_bytes_max: int`,
-`methods: tuple[str, ...]` and `contract: Contract`. Its name on the wire is its folder's name, or
-for one that comes with Tintype the module's name with hyphens.
+`answer_seconds_max: float` (how long it may take to the first byte of its answer, the body's
+arrival included), `methods: tuple[str, ...]` and `contract: Contract`. Its name on the wire is its
+folder's name, or for one that comes with Tintype the module's name with hyphens.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -39,11 +40,13 @@ Serve = Callable[["Invocation"], Awaitable[Answer]]
 
 
 class Function(msgspec.Struct, frozen=True):
-    """One loaded function. `body_bytes_max` is checked while the body arrives."""
+    """One loaded function. `body_bytes_max` is checked while the body arrives; without
+    `answer_seconds_max` the runtime's own limit holds."""
 
     name: str
     serve: Serve
     verify_jwt: bool = True
     body_bytes_max: int = BODY_BYTES_MAX
+    answer_seconds_max: float | None = None
     methods: tuple[str, ...] = METHODS
     contract: Contract | None = None

@@ -1,6 +1,6 @@
 """What does a function know about the call it serves?"""
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
@@ -88,6 +88,14 @@ class Invocation:
         (the client went away) ends the call: nothing is answered.
         """
         return await self._body.read()
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Return the body piece by piece, as it arrives, once; for one too large to be held.
+
+        While the function works on a piece the client is held back. Raises `TooLarge` at the byte
+        that passes the function's limit. A body that ends early ends the call, as for `body`.
+        """
+        return self._body.chunks()
 
     async def json(self, kind: type[T]) -> T:
         """Return the body as a `kind`, strictly; unknown top-level fields become warnings.

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Annotated
 
 import msgspec
 
@@ -27,6 +28,8 @@ from tintype.functions.wire.gateway import GatewayError
 BUILTIN = "tintype.functions.builtin"
 SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 _DEFAULT = FunctionConfig()
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -155,6 +158,9 @@ class Loader:
             serve=serve,
             verify_jwt=setting.verify_jwt,
             body_bytes_max=msgspec.convert(bytes_max, int),
+            answer_seconds_max=msgspec.convert(
+                getattr(module, "answer_seconds_max", None), Seconds | None
+            ),
             methods=msgspec.convert(getattr(module, "methods", METHODS), tuple[str, ...]),
             # A file may use the name for something of its own.
             contract=contract if isinstance(contract, Contract) else None,

@@ -5,7 +5,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -76,7 +76,7 @@ class Runtime:
             await receive()
             await send({"type": "websocket.close"})
             return
-        call = _Call(scope, receive)
+        call = _Call(scope, receive, self._answer_seconds_max)
         with spans.span(
             "request", traceparent=call.traceparent, function=call.name, request=call.request_id
         ):
@@ -85,7 +85,7 @@ class Runtime:
     async def _serve(self, call: "_Call", send: Send) -> None:
         try:
             async with asyncio.timeout(self._answer_seconds_max) as limit:
-                answer = await self._invoke(call)
+                answer = await self._invoke(call, limit)
                 if isinstance(answer, Response):
                     beyond = self._wall_clock_seconds_max - self._answer_seconds_max
                     await call.stream(answer, send, limit, beyond)
@@ -99,7 +99,7 @@ class Runtime:
                 reason = f"streamed longer than {self._wall_clock_seconds_max} s"
                 answer = call.fail("WORKER_LIMIT", reason)
             elif limit.expired():
-                reason = f"did not answer in {self._answer_seconds_max} s"
+                reason = f"did not answer in {call.answer_seconds_max} s"
                 answer = call.fail("IDLE_TIMEOUT", reason)
             else:
                 answer = call.fail("WORKER_ERROR", described(error))
@@ -119,18 +119,22 @@ class Runtime:
         """Wait up to `seconds` for what functions left to `wait_until`, then cancel the rest."""
         await self._background.close(seconds)
 
-    async def _invoke(self, call: "_Call") -> Packed | Response:
+    async def _invoke(self, call: "_Call", limit: asyncio.Timeout) -> Packed | Response:
         warnings: list[str] = []
+        refusal_fields: Mapping[str, Any] = {}
         try:
             if call.name == openapi.NAME and not call.path:
                 return await self._document(call)
             function = await self._functions.find(call.name)
             if function is None:
                 raise GatewayError("NOT_FOUND")
+            if function.contract is not None:
+                refusal_fields = function.contract.refusal_fields
             principal = await self._principal(function, call)
             if principal.user_id is not None:
                 spans.note(user=str(principal.user_id))
             call.body.bytes_max = function.body_bytes_max
+            call.allow(function.answer_seconds_max, limit)
             if call.scope["method"] not in function.methods:
                 return _method_not_allowed(function.methods)
             call.body.check_announced()
@@ -150,7 +154,7 @@ class Runtime:
             answer = await function.serve(invocation)
             return answer if isinstance(answer, Response) else pack(answer, warnings)
         except RequestError as error:
-            return pack_refusal(error, warnings)
+            return pack_refusal(error, warnings, refusal_fields)
         except GatewayError as error:
             if error.detail:
                 call.report(f"{error.code}: {error.detail}")
@@ -184,6 +188,7 @@ class _Call:
     """One request and how far it is: its parts, its stages, whether the answer has begun."""
 
     __slots__ = (
+        "answer_seconds_max",
         "authenticated_at",
         "began_at",
         "body",
@@ -195,7 +200,8 @@ class _Call:
         "started",
     )
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, answer_seconds_max: float) -> None:
+        self.answer_seconds_max = answer_seconds_max
         self.began_at = self.authenticated_at = clock.monotonic_seconds()
         self.scope = scope
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -212,6 +218,13 @@ class _Call:
     def traceparent(self) -> str:
         """The trace that the caller says this belongs to."""
         return self.headers.get(b"traceparent", b"").decode("latin-1")
+
+    def allow(self, answer_seconds_max: float | None, limit: asyncio.Timeout) -> None:
+        """Let `limit` be the function's own, counted from the same beginning, if it has one."""
+        when = limit.when()
+        if answer_seconds_max is not None and when is not None and not limit.expired():
+            limit.reschedule(when - self.answer_seconds_max + answer_seconds_max)
+            self.answer_seconds_max = answer_seconds_max
 
     def report(self, reason: str) -> None:
         """Tell the operator why the function did not answer."""

@@ -40,6 +40,7 @@ from tintype.providers.judge import (
     Picture,
     inspect_reference,
     judge_output,
+    name_of_other,
     read_data_url,
 )
 from tintype.providers.provider import Outcome, Output, Provider, Reference, Request
@@ -60,6 +61,7 @@ __all__ = [
     "Request",
     "inspect_reference",
     "judge_output",
+    "name_of_other",
     "open_providers",
     "read_data_url",
 ]

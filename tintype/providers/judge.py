@@ -204,10 +204,11 @@ def _sniff(data: bytes) -> str:
         return "image/jpeg"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
-    raise NotAPicture(_name_of_other(data))
+    raise NotAPicture(name_of_other(data))
 
 
-def _name_of_other(data: bytes) -> str:
+def name_of_other(data: bytes) -> str:
+    """Return what bytes that are none of the pictures taken seem to be, as in "an SVG"."""
     if not data:
         return "zero bytes"
     start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tintype.errors import RequestError, TooManyRequests
+from tintype.errors import RequestError, TooManyRequests, Unavailable
 from tintype.functions.function import Answer, Reply
 from tintype.functions.wire.gateway import GatewayError
 
@@ -51,12 +51,14 @@ def pack(answer: Answer, warnings: list[str]) -> Packed:
     return Packed(answer.status, headers, body)
 
 
-def pack_refusal(error: RequestError, warnings: list[str]) -> Packed:
-    """Return the answer for a request that the caller can mend."""
+def pack_refusal(
+    error: RequestError, warnings: list[str], fields: Mapping[str, Any] | None = None
+) -> Packed:
+    """Return the answer for a request that the caller can mend; `fields` stand in its body."""
     headers = [_JSON]
-    if isinstance(error, TooManyRequests):
+    if isinstance(error, TooManyRequests | Unavailable) and error.retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % max(1, error.retry_after_seconds)))
-    body = _encoder.encode(_with_warnings(error.body(), warnings))
+    body = _encoder.encode(_with_warnings({**(fields or {}), **error.body()}, warnings))
     return Packed(error.status, headers, body)
 
 

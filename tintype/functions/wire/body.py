@@ -7,7 +7,7 @@ reset destroys an answer the client has not read yet.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
@@ -27,6 +27,7 @@ class Body:
     """
 
     __slots__ = (
+        "_begun",
         "_receive",
         "_whole",
         "announced_bytes",
@@ -39,6 +40,7 @@ class Body:
 
     def __init__(self, headers: Mapping[bytes, bytes], receive: Receive) -> None:
         self._receive = receive
+        self._begun = False
         self._whole: bytes | None = None
         self.announced_bytes = int(headers.get(b"content-length", b"0"))
         self.received_bytes = 0
@@ -71,17 +73,28 @@ class Body:
         """
         if self._whole is not None:
             return self._whole
-        chunks: list[bytes] = []
-        started = clock.monotonic_seconds()
+        chunks = [chunk async for chunk in self.chunks()]
+        self._whole = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return self._whole
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives, once; none of it is kept, and while nobody asks for more
+        the client is held back.
+
+        Raises `TooLarge` at the byte that passes the limit, `ClientDisconnect` when the body ends
+        early, and `RuntimeError` for a body that was read in pieces before.
+        """
+        if self._begun:
+            raise RuntimeError("A body that is read in pieces can be read once.")
+        self._begun = True
         while self.unread:
+            started = clock.monotonic_seconds()
             message = await self.receive()
+            self.seconds += clock.monotonic_seconds() - started
             if self.disconnected:
                 raise ClientDisconnect()
             if chunk := message.get("body"):
-                chunks.append(chunk)
-        self.seconds += clock.monotonic_seconds() - started
-        self._whole = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        return self._whole
+                yield chunk
 
     async def discard(self) -> None:
         """Read the rest and keep none of it, for `DISCARD_SECONDS_MAX` at most in all and
