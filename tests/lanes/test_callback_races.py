@@ -14,7 +14,7 @@ from tests.lanes.bench_of_work import Bench
 from tests.lanes.outside_worker import OriginalWorker, picture
 from tintype.jobs import Job
 from tintype.workers import outside
-from tintype.workers.outside import outcome
+from tintype.workers.outside import files, outcome
 
 SECONDS_MAX = 30
 
@@ -240,7 +240,7 @@ async def test_a_file_that_is_replaced_while_it_is_looked_at_does_not_count(
 ) -> None:
     job = await uploaded(bench, original)
     [path] = job["report"]["imageUrls"]
-    probe = outcome.probe
+    probe = files.probe
 
     async def probe_and_replace(*given: Any, **more: Any) -> Any:
         probed = await probe(*given, **more)
@@ -248,7 +248,7 @@ async def test_a_file_that_is_replaced_while_it_is_looked_at_does_not_count(
         return probed
 
     with monkeypatch.context() as patch:
-        patch.setattr(outcome, "probe", probe_and_replace)
+        patch.setattr(files, "probe", probe_and_replace)
         answer = await original.call_back(job["report"])
     assert (answer.status_code, answer.json()["code"]) == (400, "file_changed")
     assert (await bench.product.job(job["id"])).result_count == 0
@@ -261,9 +261,9 @@ async def test_a_server_that_dies_on_the_way_has_delivered_nothing_and_is_told_a
     bench: Bench, original: OriginalWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await uploaded(bench, original, 3)
-    for place in ("_hand_over", "_ended"):
+    for module, place in ((files, "hand_over"), (outcome, "_ended")):
         with monkeypatch.context() as patch:
-            patch.setattr(outcome, place, broken_off)
+            patch.setattr(module, place, broken_off)
             assert (await original.call_back(job["report"])).status_code == 500
         now = await bench.product.job(job["id"])
         assert (now.status, now.result_count) == ("processing", 0)
@@ -306,14 +306,14 @@ async def test_a_worker_that_hangs_up_has_reported_all_the_same(
 ) -> None:
     job = await uploaded(bench, original)
     looking, may_go_on = asyncio.Event(), asyncio.Event()
-    probe = outcome.probe
+    probe = files.probe
 
     async def probe_slowly(*given: Any, **more: Any) -> Any:
         looking.set()
         await may_go_on.wait()
         return await probe(*given, **more)
 
-    monkeypatch.setattr(outcome, "probe", probe_slowly)
+    monkeypatch.setattr(files, "probe", probe_slowly)
     calling = asyncio.ensure_future(original.call_back(job["report"]))
     async with asyncio.timeout(SECONDS_MAX):
         await looking.wait()
@@ -330,13 +330,13 @@ async def test_the_time_of_a_job_does_not_run_out_while_its_files_are_looked_at(
 ) -> None:
     job = await uploaded(bench, original)
     await let_seconds_remain(bench, 5)
-    probe = outcome.probe
+    probe = files.probe
 
     async def probe_and_look(*given: Any, **more: Any) -> Any:
         assert await seconds_left(bench) > 100
         return await probe(*given, **more)
 
-    monkeypatch.setattr(outcome, "probe", probe_and_look)
+    monkeypatch.setattr(files, "probe", probe_and_look)
     assert (await original.call_back(job["report"])).status_code == 200
 
 

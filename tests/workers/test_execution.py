@@ -4,10 +4,12 @@ import asyncio
 
 import pytest
 
+from tests.support import provider_server
 from tests.support.workshop import Workshop
 from tintype import clock, jobs
 from tintype.providers import Output, Request
 from tintype.workers import Worker, cancel, delivery, pauses
+from tintype.workers.execution import CALLS_AT_ONCE_MAX
 
 
 async def test_a_job_is_made_stored_and_paid_for(shop: Workshop) -> None:
@@ -151,6 +153,32 @@ async def test_a_spent_minute_quota_waits_as_told_and_spends_no_retry(shop: Work
     await shop.make_due()
     await shop.run_one()
     assert (await shop.job(job.id)).status == "completed"
+
+
+async def test_many_pictures_are_not_all_asked_for_at_once(shop: Workshop) -> None:
+    user = await shop.user(20)
+    job = await shop.submit(user, quantity=20)
+    shop.provider.script(seconds=0.1)
+    await shop.run_one()
+    assert (await shop.job(job.id)).result_count == 20
+    assert shop.provider.in_flight_most == CALLS_AT_ONCE_MAX
+
+
+async def test_what_was_not_asked_for_yet_is_not_asked_for_when_the_quota_is_spent(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider_server, "SLOW_SECONDS", 0.5)
+    user = await shop.user(20)
+    job = await shop.submit(user, quantity=20)
+    shop.provider.script("quota_minute", *["slow"] * (CALLS_AT_ONCE_MAX - 1))
+    await shop.run_one()
+    assert len(shop.provider.calls) == CALLS_AT_ONCE_MAX
+    waiting = await shop.job(job.id)
+    assert (waiting.status, waiting.result_count) == ("queued", CALLS_AT_ONCE_MAX - 1)
+    await shop.make_due()
+    await shop.run_one()
+    assert ((await shop.job(job.id)).status, len(shop.provider.calls)) == ("completed", 21)
+    await shop.assert_ledger_holds()
 
 
 async def test_a_paused_provider_is_not_called(shop: Workshop) -> None:

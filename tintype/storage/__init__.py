@@ -8,7 +8,8 @@ one object, for a time. An Upload arrives in pieces, outlives the server, and be
 (`uploads`). A picture can leave in another size (`transforms`).
 
 Verbs of the kernel: `write` (bytes, no row), `record` (the row, in your transaction), `read`,
-`stat`, `unrecorded` (bytes whose row never came), `discard`, `sign`, `public_url`, `sweep_uploads`.
+`stat`, `unrecorded` (bytes whose row never came), `discard`, `sign`, `public_url`, `sweep_uploads`,
+`clear_folder` with `look_below` for the proof.
 Verbs that act as a caller, under row-level security: `put`, `stat`, `list`, `remove`, and move,
 copy, pages of a listing and resumable uploads over HTTP.
 
@@ -35,6 +36,7 @@ from tintype.storage.backends import (
     S3Settings,
     Stat,
 )
+from tintype.storage.clearing import Left, clear_folder, look_below
 from tintype.storage.door import routes
 from tintype.storage.objects import Storage, open_storage
 from tintype.storage.rows import StoredObject
@@ -44,11 +46,14 @@ __all__ = [
     "Backend",
     "BackendFailed",
     "FolderBackend",
+    "Left",
     "S3Backend",
     "S3Settings",
     "Stat",
     "Storage",
     "StoredObject",
+    "clear_folder",
+    "look_below",
     "open_storage",
     "routes",
     "sweep_uploads",

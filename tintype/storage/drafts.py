@@ -11,10 +11,14 @@ from tintype.storage.rows import CACHE_CONTROL, StoredObject
 
 
 class Uploader(msgspec.Struct, frozen=True):
-    """Who uploads: a caller, or (`principal` None) whoever holds the signed URL `owner` made."""
+    """Who uploads: a caller, or (`principal` None) whoever holds the signed URL `owner` made.
+
+    Such a URL may grant so many bytes in place of the server's limit.
+    """
 
     principal: Principal | None
     owner: str | None
+    bytes_max: int | None = None
 
     @classmethod
     def of(cls, principal: Principal) -> "Uploader":

@@ -72,7 +72,7 @@ class Storage:
         `InvalidRequest`; after any of them neither row nor bytes are left.
         """
         limits = await self.check(uploader, draft)
-        bytes_max = self.bytes_max(limits)
+        bytes_max = self.bytes_max(limits, uploader.bytes_max)
         if size_min > bytes_max:
             raise streams.too_large(bytes_max)
         head, chunks = await streams.peek(streams.chunks_of(data), media.SNIFF_BYTES)
@@ -317,9 +317,12 @@ class Storage:
             raise rows.bucket_not_found()
         return Bucket(**dict(found[0]))
 
-    def bytes_max(self, bucket: Bucket) -> int:
-        """Return the largest object that the bucket takes: its own limit or the server's."""
-        server = self.config.storage.object_bytes_max
+    def bytes_max(self, bucket: Bucket, granted: int | None = None) -> int:
+        """Return the largest object that the bucket takes: its own limit or the server's.
+
+        What a signed URL has `granted` takes the place of the server's.
+        """
+        server = granted or self.config.storage.object_bytes_max
         return min(server, bucket.file_size_limit or server)
 
     def public_url(self, bucket: str, name: str) -> str:

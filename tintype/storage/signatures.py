@@ -1,8 +1,8 @@
 """How is one object opened, for a time, to whoever holds a URL?
 
 By a JWT (HS256) whose payload is that of Supabase's storage-api: `url`, `scope`, `iat`, `exp`, for
-uploads `owner` and `upsert`, for pictures `transformations`. A token for one route or object opens
-no other: who may see the small picture may not see the large one.
+uploads `owner`, `upsert` and perhaps our own `bytes_max`, for pictures `transformations`. A token
+for one route or object opens no other: who may see the small picture may not see the large one.
 """
 
 from typing import Any, Literal
@@ -32,9 +32,22 @@ class Signer:
             claims["transformations"] = transformations
         return self._encode(bucket, name, seconds, claims)
 
-    def upload(self, bucket: str, name: str, *, owner: str | None, upsert: bool) -> str:
-        """Return a token that uploads the object once or more within `UPLOAD_SECONDS`."""
-        claims = {"scope": "upload", "owner": owner, "upsert": upsert}
+    def upload(
+        self,
+        bucket: str,
+        name: str,
+        *,
+        owner: str | None,
+        upsert: bool,
+        bytes_max: int | None = None,
+    ) -> str:
+        """Return a token that uploads the object once or more within `UPLOAD_SECONDS`.
+
+        `bytes_max` takes the place of the server's limit for one object, not of the bucket's.
+        """
+        claims: dict[str, Any] = {"scope": "upload", "owner": owner, "upsert": upsert}
+        if bytes_max is not None:
+            claims["bytes_max"] = bytes_max
         return self._encode(bucket, name, UPLOAD_SECONDS, claims)
 
     def verify(self, token: str, scope: Scope, bucket: str, name: str) -> dict[str, Any]:

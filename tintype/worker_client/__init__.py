@@ -10,6 +10,12 @@
 
 `run` claims, renews the leases while `paint` works, stops it when its job was canceled or lost,
 reports what it uploaded, and on `stop` gives unfinished jobs back. Network trouble is waited out.
+A training stores checkpoints as it goes, so that another worker goes on from there:
+
+    path = await task.store(await task.grant("checkpoint", step), file)
+    kept = {"path": path, "step": step}
+    await task.training_progress(50, step=step, steps=steps, checkpoint=kept)
+
 Nothing of the server is imported: this needs httpx2 and the standard library. The protocol is that
 of `/worker/v1`.
 """

@@ -1,17 +1,21 @@
 """What does a worker say to the server, and what does it hear?"""
 
 import asyncio
+import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx2
 
 REQUEST_SECONDS_MAX = 30.0
 TRANSFER_SECONDS_MAX = 300.0
 DOWNLOAD_BYTES_MAX = 64 * 1024 * 1024
+# The largest file that a job starts from is a training's checkpoint.
+FETCH_BYTES_MAX = 8 * 1024**3
 # A claim waits on the server; the answer is given this long on top.
 WAIT_SECONDS_EXTRA = 10.0
 TRIES_MAX = 5
@@ -113,21 +117,50 @@ class WorkerClient:
         )
         return set(told["lost_job_ids"]), set(told["lost_lease_ids"])
 
-    async def progress(self, job: Job, percent: float) -> None:
-        """Show how far a job is, 0 to 100. Raises `JobLost`."""
-        await self._say(job, "progress", {"progress": max(0.0, min(float(percent), 100.0))})
+    async def progress(
+        self, job: Job, percent: float, *, training: Mapping[str, Any] | None = None
+    ) -> None:
+        """Show how far a job is, 0 to 100, and what a training tells. Raises `JobLost`."""
+        body: dict[str, Any] = {"progress": max(0.0, min(float(percent), 100.0))}
+        if training is not None:
+            body["training"] = _finite(training)
+        await self._say(job, "progress", body)
+
+    async def grant(self, job: Job, kind: str, *, step: int | None = None) -> dict[str, Any]:
+        """Return a grant for one more file of a training, as those of `uploads` are.
+
+        `kind` is "checkpoint" or "sample", of a `step`, or "adapter". Raises `WorkerRefused`
+        `grants_exhausted`, `JobLost`.
+        """
+        body: dict[str, Any] = {"kind": kind}
+        if step is not None:
+            body["step"] = step
+        return await self._say(job, "grant", body)
 
     async def complete(
-        self, job: Job, outputs: Sequence[Mapping[str, Any]], *, enhanced_prompt: str | None = None
+        self,
+        job: Job,
+        outputs: Sequence[Mapping[str, Any]],
+        *,
+        enhanced_prompt: str | None = None,
+        adapter: Mapping[str, Any] | None = None,
+        training: Mapping[str, Any] | None = None,
     ) -> str:
         """End a job with `outputs` (`{"path", "seed"?}`, in order); return its status.
 
-        Raises `WorkerRefused` when an upload does not hold, `JobLost`.
+        A training gives its `adapter` (`{"path", "sha256"}`) too, and may tell how it went
+        (`{"steps", "loss"}`). Raises `WorkerRefused` when an upload does not hold, `JobLost`.
         """
         body: dict[str, Any] = {"outputs": [dict(one) for one in outputs]}
         if enhanced_prompt is not None:
             body["enhanced_prompt"] = enhanced_prompt
-        return str((await self._say(job, "complete", body))["status"])
+        if adapter is not None:
+            body["adapter"] = dict(adapter)
+        if training is not None:
+            body["training"] = _finite(training)
+        # The server reads an adapter whole before it answers.
+        seconds = REQUEST_SECONDS_MAX if adapter is None else TRANSFER_SECONDS_MAX
+        return str((await self._say(job, "complete", body, seconds))["status"])
 
     async def fail(self, job: Job, message: str, *, retry: bool = False) -> str:
         """End a job without outputs, or with `retry` send it back; return its status."""
@@ -168,20 +201,64 @@ class WorkerClient:
             raise WorkerRefused(answer.status_code, "reference_unreadable", url.partition("?")[0])
         return bytes(data)
 
-    async def _say(self, job: Job, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def fetch(self, url: str, path: Path, *, bytes_max: int = FETCH_BYTES_MAX) -> None:
+        """Write what a URL holds to `path`, piece by piece; `path` is there whole or not at all.
+
+        Only this user may read the file. Raises `WorkerRefused`, also for more than `bytes_max`
+        bytes, and httpx2's errors.
+        """
+        part = path.with_name(path.name + ".part")
+        try:
+            status, size = await self._fetched(url, part, bytes_max)
+            if status != 200 or size > bytes_max:
+                raise WorkerRefused(status, "reference_unreadable", url.partition("?")[0])
+            await asyncio.to_thread(part.replace, path)
+        finally:
+            await asyncio.to_thread(part.unlink, missing_ok=True)
+
+    async def _fetched(self, url: str, part: Path, bytes_max: int) -> tuple[int, int]:
+        """Write the answer's body to a file; return its status and how many bytes came."""
+        size = 0
+
+        async def attempt() -> httpx2.Response:
+            nonlocal size
+            size = 0
+            async with self._plain.stream("GET", url) as answer:
+                file = await asyncio.to_thread(_open_private, part)
+                try:
+                    async for chunk in answer.aiter_bytes(CHUNK_BYTES):
+                        size += len(chunk)
+                        if size > bytes_max:
+                            break
+                        await asyncio.to_thread(file.write, chunk)
+                finally:
+                    await asyncio.to_thread(file.close)
+            return answer
+
+        answer = await self._persist(attempt)
+        return answer.status_code, size
+
+    async def _say(
+        self, job: Job, verb: str, body: dict[str, Any], seconds: float = REQUEST_SECONDS_MAX
+    ) -> dict[str, Any]:
         # The job's trace goes back with what is said of it.
         trace = job.get("traceparent")
         return await self._post(
             f"/worker/v1/jobs/{job['id']}/{verb}",
             body | {"attempt": job["attempt"]},
             {"traceparent": trace} if trace else None,
+            seconds,
         )
 
     async def _post(
-        self, path: str, body: dict[str, Any], headers: dict[str, str] | None = None
+        self,
+        path: str,
+        body: dict[str, Any],
+        headers: dict[str, str] | None = None,
+        seconds: float = REQUEST_SECONDS_MAX,
     ) -> dict[str, Any]:
         async def attempt() -> httpx2.Response:
-            return await self._http.post(path, json=body, headers=headers)
+            return await self._http.post(path, json=body, headers=headers, timeout=seconds)
 
         return _told(await self._persist(attempt))
 
@@ -227,6 +304,18 @@ def _body_of(answer: httpx2.Response) -> dict[str, Any] | None:
     except ValueError:
         return None
     return body if isinstance(body, dict) else None
+
+
+def _finite(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a training tells without the numbers that JSON cannot say."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in training.items()
+    }
+
+
+def _open_private(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
 
 
 async def _chunks(path: Path) -> Any:

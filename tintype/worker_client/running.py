@@ -3,14 +3,20 @@
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from tintype.worker_client.client import Claim, JobLost, WorkerClient, WorkerRefused
+from tintype.worker_client.client import (
+    FETCH_BYTES_MAX,
+    Claim,
+    JobLost,
+    WorkerClient,
+    WorkerRefused,
+)
 
 LEASE_SECONDS = 60
 # A lease is renewed this often in its life.
@@ -32,13 +38,19 @@ class JobFailed(Exception):
 
 
 class Task:
-    """One job in work. What is uploaded is reported when the handler returns."""
+    """One job in work. What is uploaded is reported when the handler returns.
+
+    A training's handler sets `adapter` (`{"path", "sha256"}`) before that, and `trained`
+    (`{"steps", "loss"}`) when it knows.
+    """
 
     def __init__(self, client: WorkerClient, job: dict[str, Any]) -> None:
         self.client = client
         self.job = job
         self.outputs: dict[int, dict[str, Any]] = {}
         self.enhanced_prompt: str | None = None
+        self.adapter: dict[str, Any] | None = None
+        self.trained: dict[str, Any] | None = None
 
     @property
     def id(self) -> str:
@@ -60,10 +72,65 @@ class Task:
         """How many outputs are wanted."""
         return int(self.job["quantity"])
 
+    @property
+    def training(self) -> dict[str, Any] | None:
+        """What a training is to do: base, steps, rank, captions, checkpoint, …; None for others."""
+        return self.job.get("training")
+
+    @property
+    def adapters(self) -> list[dict[str, Any]]:
+        """The adapters to make the pictures with: `id`, `url`, `sha256`, `bytes`, `weight`."""
+        return list(self.job.get("adapters") or [])
+
     async def progress(self, percent: float) -> None:
         """Show how far the job is, 0 to 100. Raises `JobLost`; it stops for no other trouble."""
+        await self._tell(percent, None)
+
+    async def training_progress(
+        self,
+        percent: float,
+        *,
+        step: int,
+        steps: int,
+        loss: float | None = None,
+        learning_rate: float | None = None,
+        sample: str | None = None,
+        checkpoint: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Show how far a training is: `step` of `steps`, and what was stored at that step.
+
+        `sample` is the path of a stored picture; `checkpoint` is `{"path", "step"}` of a stored
+        one, which takes the place of those before: another worker goes on from it. Raises as
+        `progress`.
+        """
+        await self._tell(
+            percent,
+            {
+                "step": step,
+                "steps": steps,
+                "loss": loss,
+                "learning_rate": learning_rate,
+                "sample": sample,
+                "checkpoint": None if checkpoint is None else dict(checkpoint),
+            },
+        )
+
+    async def grant(self, kind: str, step: int | None = None) -> dict[str, Any]:
+        """Return a grant for one more file of a training; see `WorkerClient.grant`."""
+        return await self.client.grant(self.job, kind, step=step)
+
+    async def store(self, grant: Mapping[str, Any], data: bytes | Path) -> str:
+        """Upload a file by its grant and return its path, by which it is told of."""
+        await self.client.upload(grant, data)
+        return str(grant["path"])
+
+    async def fetch(self, url: str, path: Path, *, bytes_max: int = FETCH_BYTES_MAX) -> None:
+        """Write what a URL of the job holds to a file; see `WorkerClient.fetch`."""
+        await self.client.fetch(url, path, bytes_max=bytes_max)
+
+    async def _tell(self, percent: float, training: Mapping[str, Any] | None) -> None:
         try:
-            await self.client.progress(self.job, percent)
+            await self.client.progress(self.job, percent, training=training)
         except JobLost:
             raise
         except (WorkerRefused, httpx2.TransportError) as error:
@@ -72,6 +139,9 @@ class Task:
     async def upload(self, position: int, data: bytes | Path, *, seed: int | None = None) -> None:
         """Upload the output at `position`, from bytes or a file."""
         grant = self.job["uploads"][position]
+        if self.training is not None:
+            # A training may last longer than the grant that came with it.
+            grant = await self.grant("sheet")
         await self.client.upload(grant, data)
         self.outputs[position] = {"path": grant["path"]} | ({} if seed is None else {"seed": seed})
 
@@ -225,7 +295,13 @@ class _Runner:
             await self._client.fail(task.job, "The worker made nothing.")
             return
         outputs = [task.outputs[position] for position in sorted(task.outputs)]
-        await self._client.complete(task.job, outputs, enhanced_prompt=task.enhanced_prompt)
+        await self._client.complete(
+            task.job,
+            outputs,
+            enhanced_prompt=task.enhanced_prompt,
+            adapter=task.adapter,
+            training=task.trained,
+        )
 
     async def _renew_for_ever(self) -> None:
         while True:

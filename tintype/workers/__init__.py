@@ -11,20 +11,26 @@ stay, pictures that were stored are adopted, and only what is missing is made.
 """
 
 from tintype.workers import delivery, outside, pauses
-from tintype.workers.execution import Conclusion
+from tintype.workers.execution import Conclusion, give_back, give_up
 from tintype.workers.kernel import Kernel
 from tintype.workers.references import STORAGE_SCHEME
-from tintype.workers.settlement import cancel
-from tintype.workers.worker import Worker, run_until
+from tintype.workers.settlement import Completion, Settler, cancel
+from tintype.workers.settlement import tell as tell_ended
+from tintype.workers.worker import Perform, Worker
 
 __all__ = [
     "STORAGE_SCHEME",
+    "Completion",
     "Conclusion",
     "Kernel",
+    "Perform",
+    "Settler",
     "Worker",
     "cancel",
     "delivery",
+    "give_back",
+    "give_up",
     "outside",
     "pauses",
-    "run_until",
+    "tell_ended",
 ]

@@ -108,7 +108,8 @@ async def sweep(
         for row in rows:
             for one in await connection.fetch(queries["undelivered"], row["job_id"]):
                 await kernel.storage.remove(one["bucket_id"], [one["name"]])
-            await kernel.storage.sweep(row["bucket"], f"{row['user_id']}/{row['job_id']}/")
+            for bucket in row["buckets"]:
+                await kernel.storage.sweep(bucket, f"{row['user_id']}/{row['job_id']}/")
     return len(rows)
 
 

@@ -36,6 +36,8 @@ CAUSES_BY_WEIGHT: tuple[type[ProviderError], ...] = (
     Refused,
     Invalid,
 )
+# A batch of many pictures must not ask for all of them in the same instant.
+CALLS_AT_ONCE_MAX = 8
 # The provider does not know this one model; its others may go on.
 MODEL_MISSING = "provider_model_missing"
 REFUSED_POSITIONS = "refused_positions"
@@ -89,6 +91,14 @@ async def execute(kernel: Kernel, settler: Settler, job: Job) -> Conclusion:
     return await _conclude(kernel, settler, job, model, failures)
 
 
+async def give_up(kernel: Kernel, job: Job, error: ProviderError) -> Conclusion:
+    """End an attempt by the cause of its failure: the job is tried again later, or ends."""
+    conclusion = await _fail(kernel, job, None, error, {0: error}, [])
+    if conclusion.status in TERMINAL:
+        settlement.tell(job, status=conclusion.status, outputs=conclusion.made, cause=_cause(error))
+    return conclusion
+
+
 async def give_back(
     kernel: Kernel,
     job: Job,
@@ -137,10 +147,29 @@ async def _missing(kernel: Kernel, job: Job, model: Model) -> list[int]:
 async def _make(
     kernel: Kernel, job: Job, model: Model, examples: tuple[Reference, ...], missing: list[int]
 ) -> dict[int, ProviderError]:
-    """Ask for the missing positions, all calls at once; return what failed, by position."""
+    """Ask for the missing positions, up to `CALLS_AT_ONCE_MAX` calls at once.
+
+    Returns what failed, by position. When the provider must rest, or the job is lost, the calls
+    that have not begun are not made.
+    """
     failures: dict[int, ProviderError] = {}
+    places = asyncio.Semaphore(CALLS_AT_ONCE_MAX)
+    is_over = False
 
     async def call(positions: Sequence[int]) -> None:
+        nonlocal is_over
+        async with places:
+            resting = [one for one in failures.values() if isinstance(one, Quota | Misconfigured)]
+            if resting:
+                failures.update(dict.fromkeys(positions, resting[0]))
+            elif not is_over:
+                try:
+                    await made(positions)
+                except BaseException:
+                    is_over = True
+                    raise
+
+    async def made(positions: Sequence[int]) -> None:
         try:
             outcomes = await kernel.providers.generate(
                 model, _request(job, model, positions, examples)

@@ -41,17 +41,33 @@ GIVE_BACK_SECONDS_MAX = 5.0
 CHANNEL = "tintype_jobs"
 
 
+Perform = Callable[[Kernel, Settler, Job], Awaitable[Conclusion]]
+"""Runs one attempt of a claimed job to its end, as `execution.execute` does."""
+
+
 class Worker:
     """Claims jobs, runs up to `concurrency` at once, renews their leases and rescues others'."""
 
     def __init__(
-        self, kernel: Kernel, database_url: str, *, queue: str = jobs.DEFAULT_QUEUE
+        self,
+        kernel: Kernel,
+        database_url: str,
+        *,
+        queue: str = jobs.DEFAULT_QUEUE,
+        perform: Perform = execute,
+        keeps_house: bool = True,
+        concurrency: int | None = None,
     ) -> None:
+        """`perform` runs an attempt. One worker of a process `keeps_house` for all: it rescues,
+        expires, prunes and sweeps. `concurrency` is the configuration's unless it is given."""
         # A new name for every life: an old life's leases are never mistaken for this one's.
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._kernel = kernel
         self._database_url = database_url
         self._queue = queue
+        self._perform = perform
+        self._keeps_house = keeps_house
+        self._concurrency = concurrency or kernel.config.worker.concurrency
         self._settler = Settler(kernel.pool)
         self._running: dict[UUID, asyncio.Task[Conclusion | None]] = {}
         self._lease_left: dict[UUID, int] = {}
@@ -75,14 +91,15 @@ class Worker:
     async def start(self, *, claims: bool = True) -> None:
         """Start the loops and return. `claims` False serves `run_one` and rescue only."""
         self._keeper.start()
-        works: list[tuple[str, Callable[[], Awaitable[float]]]] = [
-            ("rescue", self._rescue),
-            ("expire", self._expire),
-            ("prune", self._prune),
-            ("sweep", self._sweep),
-            ("sweep uploads", self._sweep_uploads),
-            ("beat", self._beat),
-        ]
+        works: list[tuple[str, Callable[[], Awaitable[float]]]] = [("beat", self._beat)]
+        if self._keeps_house:
+            works += [
+                ("rescue", self._rescue),
+                ("expire", self._expire),
+                ("prune", self._prune),
+                ("sweep", self._sweep),
+                ("sweep uploads", self._sweep_uploads),
+            ]
         if claims:
             works.append(("claim", self._claim))
             self._loops.append(asyncio.create_task(self._listen()))
@@ -127,7 +144,7 @@ class Worker:
     async def _claim(self) -> float:
         if self._draining.is_set():
             return IDLE_SECONDS
-        free = self._kernel.config.worker.concurrency - len(self._running)
+        free = self._concurrency - len(self._running)
         if free > 0:
             self._nudged.clear()
             if await self._take(free) is not None:
@@ -171,7 +188,7 @@ class Worker:
                 return None
             # The report has just shown it as started.
             job = msgspec.structs.replace(job, started_at=job.started_at or clock.now())
-            return await execute(self._kernel, self._settler, job)
+            return await self._perform(self._kernel, self._settler, job)
         except asyncio.CancelledError:
             # Given back when draining; when canceled or lost the row is another's and unchanged.
             conclusion = await give_back(
@@ -283,10 +300,3 @@ class Worker:
             self._drop({UUID(job_id)})
         else:
             self._nudged.set()
-
-
-async def run_until(worker: Worker, stop: asyncio.Event) -> None:
-    """Work until `stop` is set, then drain."""
-    await worker.start()
-    await stop.wait()
-    await worker.drain()

@@ -1,7 +1,7 @@
 """The routes of `/worker/v1`, for whoever shows a worker's key."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -20,8 +20,17 @@ from tintype.errors import (
     Unauthenticated,
     Unavailable,
 )
-from tintype.lanes.protocol.claiming import LEASE_SECONDS, LEASE_SECONDS_MAX, Claimer
-from tintype.lanes.protocol.documents import document_of
+from tintype.lanes.protocol.claiming import Claimer
+from tintype.lanes.protocol.documents import document_of, file_grant
+from tintype.lanes.protocol.messages import (
+    Claim,
+    Completed,
+    Failed,
+    Progress,
+    Released,
+    Renewal,
+    Wish,
+)
 from tintype.workers import Kernel, outside
 from tintype.workers.outside import Held, OutsideWorker, Report
 
@@ -30,64 +39,6 @@ Authenticate = Callable[[Request], Awaitable[Principal | None]]
 Answer = dict[str, Any]
 
 BODY_BYTES_MAX = 256 * 1024
-CAPACITY_MAX = 64
-WAIT_SECONDS_MAX = 50
-LEASES_MAX = 100
-OUTPUTS_MAX = 64
-
-LeaseSeconds = Annotated[int, msgspec.Meta(ge=10, le=LEASE_SECONDS_MAX)]
-
-
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker asks for: up to `capacity` jobs, within `wait_seconds`."""
-
-    queues: Annotated[list[str], msgspec.Meta(max_length=16)] | None = None
-    capacity: Annotated[int, msgspec.Meta(ge=1, le=CAPACITY_MAX)] = 1
-    wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=WAIT_SECONDS_MAX)] = 0
-    lease_seconds: LeaseSeconds = LEASE_SECONDS
-
-
-class Renewal(msgspec.Struct, frozen=True, kw_only=True):
-    """The leases to extend."""
-
-    lease_ids: Annotated[list[UUID], msgspec.Meta(max_length=LEASES_MAX)]
-    lease_seconds: LeaseSeconds = LEASE_SECONDS
-
-
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a job is, in per cent."""
-
-    attempt: int
-    progress: Annotated[float, msgspec.Meta(ge=0, le=100)]
-
-
-class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """One output: the `path` of its upload grant."""
-
-    path: str
-    seed: int | None = None
-
-
-class Completed(msgspec.Struct, frozen=True, kw_only=True):
-    """A job's outputs, in order of position. Fewer than asked for are paid as fewer."""
-
-    attempt: int
-    outputs: Annotated[list[Made], msgspec.Meta(min_length=1, max_length=OUTPUTS_MAX)]
-    enhanced_prompt: str | None = None
-
-
-class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a job was not done. `retry`: it may go well on another try."""
-
-    attempt: int
-    message: str
-    retry: bool = False
-
-
-class Released(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that goes back to its queue, without spending a retry."""
-
-    attempt: int
 
 
 class ProtocolDoor:
@@ -104,6 +55,7 @@ class ProtocolDoor:
             ("/worker/v1/claim", self.claim),
             ("/worker/v1/renew", self.renew),
             ("/worker/v1/jobs/{job_id}/progress", self.progress),
+            ("/worker/v1/jobs/{job_id}/grant", self.grant),
             ("/worker/v1/jobs/{job_id}/complete", self.complete),
             ("/worker/v1/jobs/{job_id}/fail", self.fail),
             ("/worker/v1/jobs/{job_id}/release", self.release),
@@ -136,10 +88,14 @@ class ProtocolDoor:
         )
         if lease is None:
             return {"lease_id": None, "lease_seconds": wish.lease_seconds, "jobs": []}
+        checkpoints = await outside.checkpoints_of(self._kernel, lease.jobs)
         return {
             "lease_id": lease.id,
             "lease_seconds": wish.lease_seconds,
-            "jobs": [document_of(self._kernel, worker, job) for job in lease.jobs],
+            "jobs": [
+                document_of(self._kernel, worker, job, checkpoints.get(job.id))
+                for job in lease.jobs
+            ],
         }
 
     async def renew(self, request: Request, worker: OutsideWorker) -> Answer:
@@ -159,11 +115,24 @@ class ProtocolDoor:
         }
 
     async def progress(self, request: Request, worker: OutsideWorker) -> Answer:
-        """Show how far a job is."""
+        """Show how far a job is, and what a training tells of its course."""
         said = await _body(request, Progress)
-        return await self._apply(
-            request, worker, said.attempt, Report(status="processing", progress=int(said.progress))
+        report = Report(
+            status="processing",
+            progress=int(said.progress),
+            course=None if said.training is None else said.training.course,
         )
+        return await self._apply(request, worker, said.attempt, report)
+
+    async def grant(self, request: Request, worker: OutsideWorker) -> Answer:
+        """Return an upload grant for one more file of a training."""
+        wish = await _body(request, Wish)
+        if wish.step is None and wish.kind in ("checkpoint", "sample"):
+            raise InvalidRequest("field_invalid", f"A {wish.kind} is of a `step`.")
+        lent = await self._held(request, worker, wish.attempt)
+        is_result = wish.kind in ("adapter", "sheet")
+        await outside.grant_file(self._kernel.pool, lent.job, is_result=is_result)
+        return file_grant(self._kernel, worker, lent.job, wish.kind, wish.step or 0)
 
     async def complete(self, request: Request, worker: OutsideWorker) -> Answer:
         """End a job with its outputs, which are looked at first; its credits settle with it."""
@@ -173,6 +142,8 @@ class ProtocolDoor:
             paths=[made.path for made in said.outputs],
             enhanced_prompt=said.enhanced_prompt,
             metadata={"seed": [made.seed for made in said.outputs]},
+            adapter=None if said.adapter is None else said.adapter.adapter,
+            course=None if said.training is None else said.training.course,
         )
         return await self._apply(request, worker, said.attempt, report)
 

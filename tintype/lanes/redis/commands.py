@@ -13,7 +13,14 @@ import msgspec
 
 from tintype.database import Pool, named_queries
 from tintype.jobs import job_of, waiting
-from tintype.workers.outside import OutsideWorker, give_back, held, job_document, pop
+from tintype.workers.outside import (
+    OutsideWorker,
+    give_back,
+    held,
+    job_document,
+    native_queues,
+    pop,
+)
 
 # All of them are one lease, as long as one job may take.
 POP_JOBS_MAX = 20
@@ -44,6 +51,8 @@ async def run(
         raise CommandError(f"ERR wrong number of arguments for '{name.lower()}' command")
     if name != "PING" and arguments[0] not in worker.queues:
         raise CommandError("NOPERM this token has no access to that key")
+    if name != "PING" and arguments[0] in native_queues():
+        raise CommandError("ERR jobs of this queue are taken over /worker/v1 only")
     if act is _pop and len(arguments) == 1 and arguments[0] in idle:
         return None
     return await act(pool, worker, arguments)

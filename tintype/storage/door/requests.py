@@ -50,7 +50,8 @@ class Callers:
         Raises `InvalidRequest` (`invalid_jwt`, `invalid_signature`).
         """
         claims = self._storage.signer.verify(token, "upload", bucket, name)
-        return Uploader(None, claims.get("owner")), claims.get("upsert") is True
+        uploader = Uploader(None, claims.get("owner"), claims.get("bytes_max"))
+        return uploader, claims.get("upsert") is True
 
     async def require_public(self, bucket: str) -> None:
         """Raise `NotFound` (`bucket_not_found`) unless the bucket is public."""

@@ -121,8 +121,12 @@ class Resumable:
             upload = await self.find(uploader, identity)
             if upload.is_complete:
                 raise uploads.upload_not_found()
-            await self._storage.pool.execute("select tintype.end_upload($1)", identity)
-            await self._forget(identity, upload.draft.bucket, upload.draft.name, is_complete=False)
+            await self._drop(identity, upload.draft.bucket, upload.draft.name)
+
+    async def drop(self, identity: UUID, bucket: str, name: str) -> None:
+        """End anybody's unfinished upload of `name`, as `end` does. Raises `Unavailable`."""
+        async with self._locks.hold(identity):
+            await self._drop(identity, bucket, name)
 
     async def sweep(self) -> int:
         """Remove what has ended, at most `SWEEP_UPLOADS_MAX`; return how many. Safe to repeat."""
@@ -212,6 +216,10 @@ class Resumable:
         if row is None:
             raise uploads.upload_not_found()
         return upload_from(row)
+
+    async def _drop(self, identity: UUID, bucket: str, name: str) -> None:
+        await self._storage.pool.execute("select tintype.end_upload($1)", identity)
+        await self._forget(identity, bucket, name, is_complete=False)
 
     async def _forget(self, identity: UUID, bucket: str, name: str, *, is_complete: bool) -> None:
         # The row goes last: while it is there, a sweep finds what is left.

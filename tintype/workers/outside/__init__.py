@@ -3,8 +3,9 @@
 An `OutsideWorker` is let in by an operator and has three secrets (`identity`). Jobs are lent to it
 under a lease, with a time (`lending`), and come back by its report or by themselves. A report is
 proved by the worker's key or by a `signature`, and counts once, as far as it can be checked
-(`outcome`): files are looked at before a job completes (`probing`). Where a team's own Redis is to
-carry a queue, `carrying` puts its jobs there.
+(`outcome`): its `files` are looked at before a job completes (`probing`, `tensors`). A `training`
+tells of its course and brings an adapter. Where a team's own Redis is to carry a queue, `carrying`
+puts its jobs there.
 """
 
 from tintype.workers.outside.carrying import Carrier, RedisLists, UpstashLists, open_carriers
@@ -27,10 +28,14 @@ from tintype.workers.outside.lending import (
     held,
     held_counts,
     job_document,
+    native_queues,
     pop,
+    shown_payload,
     without_expired,
 )
-from tintype.workers.outside.outcome import TRANSIENT, Applied, Report, apply
+from tintype.workers.outside.outcome import TRANSIENT, apply
+from tintype.workers.outside.probing import PICTURE_BYTES_MAX
+from tintype.workers.outside.report import Adapter, Applied, Course, Report
 from tintype.workers.outside.signature import (
     REPLAY_SECONDS_MAX,
     SIGNATURE_HEADERS,
@@ -38,13 +43,25 @@ from tintype.workers.outside.signature import (
     sign_standard,
     verify,
 )
+from tintype.workers.outside.training import (
+    ADAPTER_BYTES_MAX,
+    CHECKPOINT_BYTES_MAX,
+    checkpoints_of,
+    grant_file,
+    is_training,
+)
 
 __all__ = [
+    "ADAPTER_BYTES_MAX",
+    "CHECKPOINT_BYTES_MAX",
+    "PICTURE_BYTES_MAX",
     "REPLAY_SECONDS_MAX",
     "SIGNATURE_HEADERS",
     "TRANSIENT",
+    "Adapter",
     "Applied",
     "Carrier",
+    "Course",
     "Credentials",
     "Held",
     "OutsideWorker",
@@ -55,15 +72,20 @@ __all__ = [
     "apply",
     "bucket_of",
     "callback_secret",
+    "checkpoints_of",
     "give_back",
+    "grant_file",
     "held",
     "held_counts",
     "is_signed",
+    "is_training",
     "job_document",
     "list_workers",
+    "native_queues",
     "open_carriers",
     "pop",
     "revoke_worker",
+    "shown_payload",
     "sign_standard",
     "signers_of",
     "verify",

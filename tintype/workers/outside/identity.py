@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from tintype import clock
+from tintype import clock, jobs
 from tintype.auth import KeySet, Principal
 from tintype.database import Pool, named_queries
 from tintype.errors import InvalidRequest
@@ -81,6 +81,12 @@ async def add_worker(pool: Pool, keys: KeySet, name: str, queues: Sequence[str])
     if not 1 <= len(set(queues)) <= QUEUES_MAX or not all(NAME.fullmatch(one) for one in queues):
         raise InvalidRequest(
             "worker_queues_invalid", f"A worker has 1 to {QUEUES_MAX} queues, named like workers."
+        )
+    if jobs.IDENTITIES_QUEUE in queues:
+        raise InvalidRequest(
+            "worker_queues_invalid",
+            f"{jobs.IDENTITIES_QUEUE} is worked on by the server itself.",
+            hint=f"Trainings are on the queue {jobs.TRAINING_QUEUE}.",
         )
     key_id = uuid4()
     lane_token = LANE_TOKEN_PREFIX + secrets.token_urlsafe(LANE_TOKEN_BYTES)

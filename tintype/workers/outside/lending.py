@@ -5,6 +5,7 @@ queue by itself when nothing is reported by then.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,6 +17,8 @@ from tintype.jobs import Job, job_of, lease_seconds_by_type
 from tintype.workers import settlement
 from tintype.workers.outside.identity import OutsideWorker
 
+# What of a payload is the server's own business, or is told in another way.
+PAYLOAD_KEPT = frozenset(("adapters", "identity", "sample", "training"))
 DEFAULT_BUCKET = "generations"
 # As long as `tintype.pop` lends a job whose type is in no table.
 LEASE_SECONDS_DEFAULT = 600
@@ -109,13 +112,31 @@ async def held_counts(pool: Pool) -> dict[str, int]:
     return {row["holder"]: row["jobs"] for row in rows}
 
 
+def is_native(job_type: str) -> bool:
+    """Return whether only workers of `/worker/v1` know jobs of this type: trainings, adapters."""
+    kind = jobs.job_types().get(job_type)
+    return kind is not None and not kind.is_offered
+
+
+@cache
+def native_queues() -> frozenset[str]:
+    """Return the queues that no worker of the original's dialect may take from."""
+    kinds = jobs.job_types().values()
+    return frozenset(kind.queue for kind in kinds if not kind.is_offered) - {
+        kind.queue for kind in kinds if kind.is_offered
+    }
+
+
 def bucket_of(job: Job) -> str:
     """Return the bucket that a job's outputs lie in."""
     return str(job.payload.get("bucket", DEFAULT_BUCKET))
 
 
 def job_document(job: Job) -> dict[str, Any]:
-    """Return what a worker reads of a job, under the names of both of the original's dialects."""
+    """Return what a worker reads of a job, under the names of both of the original's dialects.
+
+    A picture that is made with an adapter has the adapter's trigger word in its prompt.
+    """
     config: Mapping[str, Any] = job.payload.get("config", {})
     variant = job.payload.get("model_variant")
     created_at = job.created_at.isoformat()
@@ -133,7 +154,7 @@ def job_document(job: Job) -> dict[str, Any]:
         "image_id": job.image_id,
         "videoId": job.video_id,
         "video_id": job.video_id,
-        "prompt": job.prompt,
+        "prompt": _prompt(job),
         "negative_prompt": job.payload.get("negative_prompt"),
         "modelVariant": variant,
         "model_variant": variant,
@@ -148,3 +169,15 @@ def job_document(job: Job) -> dict[str, Any]:
         "created_at": created_at,
         "timestamp": created_at,
     }
+
+
+def shown_payload(job: Job) -> dict[str, Any]:
+    """Return what a worker sees of a job's payload."""
+    return {name: value for name, value in job.payload.items() if name not in PAYLOAD_KEPT}
+
+
+def _prompt(job: Job) -> str | None:
+    word = job.payload.get("trigger_word")
+    if not word or word.lower() in (job.prompt or "").lower():
+        return job.prompt
+    return f"{word}, {job.prompt}" if job.prompt else str(word)

@@ -19,7 +19,12 @@ from tintype.errors import OperatorError
 from tintype.jobs import Job, job_of
 from tintype.workers import settlement
 from tintype.workers.outside.carrying.lists import Lists, ListsFailed, RedisLists, UpstashLists
-from tintype.workers.outside.lending import job_document, lease_seconds_of, without_expired
+from tintype.workers.outside.lending import (
+    job_document,
+    lease_seconds_of,
+    native_queues,
+    without_expired,
+)
 
 LOOK_SECONDS = 0.5
 TROUBLE_SECONDS = 1.0
@@ -50,6 +55,12 @@ def open_carriers(config: Config, pool: Pool, database_url: str) -> "list[Carrie
     settings = config.lanes
     if not settings.carried_queues:
         return []
+    native = sorted(native_queues() & set(settings.carried_queues))
+    if native:
+        raise OperatorError(
+            "queue_not_carried",
+            f"carried_queues names {', '.join(native)}, whose jobs are taken over /worker/v1 only.",
+        )
     return [
         Carrier(pool, database_url, _lists(settings), queue, depth_max=settings.depth_max)
         for queue in settings.carried_queues
