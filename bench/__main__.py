@@ -27,6 +27,8 @@ from bench import (
     rest,
     settle,
     storage,
+    training,
+    validation,
 )
 from bench.process import ROOT, MeasurementFailed
 from bench.rounds import Run
@@ -43,6 +45,8 @@ SECTIONS: dict[str, Callable[[Run], Awaitable[None]]] = {
     "rest": rest.measure,
     "storage": storage.measure,
     "lanes": lanes.measure,
+    "training": training.measure,
+    "validation": validation.measure,
 }
 NEEDS_PEERS = {"settle", "enqueue"}
 

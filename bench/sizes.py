@@ -42,6 +42,13 @@ class Sizes:
     lanes_seconds: float = 3.0
     lanes_workers: int = 50
     lanes_idle_seconds: float = 20.0
+    training_steps: int = 100
+    # Pictures of training sets: how many, how wide, how large in the largest request; and how many
+    # of the smallest requests at once.
+    validation_images: int = 40
+    validation_side: int = 4_000
+    validation_image_bytes: int = 20 * 1024 * 1024
+    validation_requests: int = 40
 
 
 FULL = Sizes()
@@ -75,4 +82,9 @@ SMOKE = Sizes(
     lanes_seconds=0.3,
     lanes_workers=5,
     lanes_idle_seconds=2.5,
+    training_steps=10,
+    validation_images=4,
+    validation_side=600,
+    validation_image_bytes=400_000,
+    validation_requests=4,
 )

@@ -43,3 +43,25 @@ def test_a_queue_that_no_gpu_serves_is_answered_with_those_that_are(shell: Shell
     result = shell.run("gpu-worker", "--queue", "images", code=2)
     assert "sdxl_queue" in result.err
     assert "wan_queue" in result.err
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("--queue", "training", "--loras", "folder"), "--loras"),
+        (("--queue", "training", "--model", "folder"), "--model"),
+        (("--queue", "flux_queue", "--flux", "folder"), "--flux"),
+    ],
+)
+def test_an_option_that_the_queue_does_not_heed_is_refused(
+    shell: Shell, words: tuple[str, ...], option: str
+) -> None:
+    result = shell.run("gpu-worker", *words, code=1, **ACCESS)
+    assert f"has no use for {option}" in result.err
+    assert result.out == ""
+
+
+def test_adapters_among_the_files_that_jobs_may_name_are_refused(shell: Shell) -> None:
+    result = shell.run(*QUEUE, "--loras", "all", "--adapters", "all/faces", code=1, **ACCESS)
+    assert "files that any job may name" in result.err
+    assert result.out == ""

@@ -19,6 +19,7 @@ class Models:
         tiny.torch.set_num_threads(1)
         self.folder = folder
         self.sdxl = tiny.sdxl(folder / "sdxl")
+        self.flux = tiny.flux(folder / "flux")
         self.wan = tiny.wan(folder / "wan")
         self.writer = tiny.writer(folder / "writer")
         self.loras = folder / "loras"

@@ -2,13 +2,8 @@
 
 import asyncio
 import io
-import json
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import av
 import pytest
@@ -16,15 +11,26 @@ from PIL import Image
 
 from tests.gpu import tiny
 from tests.gpu.conftest import Models
+from tests.gpu.whole import (
+    SHORT,
+    SMALL,
+    WAIT_SECONDS_MAX,
+    ask,
+    bytes_of,
+    cache_of,
+    command,
+    ended,
+    gate,
+    pictures_of,
+    rows,
+    shrink,
+    until,
+    working,
+)
 from tests.lanes.bench_of_work import Bench
-from tests.support.processes import Process, tintype
 from tintype.gpu import Studio, work
 from tintype.gpu.enhancing import ENHANCED_CHARACTERS_MAX
 from tintype.worker_client import WorkerClient, WorkerRefused
-
-WAIT_SECONDS_MAX = 60
-SMALL = {"width": 64, "height": 64, "sample_steps": 3}
-SHORT = {"width": 32, "height": 32, "sample_steps": 3, "frame_num": 9}
 
 
 @pytest.fixture(scope="module")
@@ -35,91 +41,6 @@ def sdxl(models: Models) -> Studio:
 @pytest.fixture(scope="module")
 def wan(models: Models) -> Studio:
     return Studio("wan_queue", model=str(models.wan), enhancer=str(models.writer))
-
-
-@asynccontextmanager
-async def working(bench: Bench, studio: Studio, queue: Any) -> AsyncIterator[asyncio.Event]:
-    """Have the studio's worker run; yield what stops it."""
-    stop = asyncio.Event()
-    async with WorkerClient(bench.product.url, bench.credentials.key) as client:
-        task = asyncio.create_task(
-            work(client, studio, queue, stop=stop, progress_seconds=0, drain_seconds=0)
-        )
-        try:
-            yield stop
-        finally:
-            stop.set()
-            await task
-
-
-async def until(true: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while not await true():
-            await asyncio.sleep(0.02)
-
-
-async def ended(bench: Bench, *job_ids: str | UUID) -> None:
-    async def have() -> bool:
-        return all([(await bench.product.job(job_id)).is_terminal for job_id in job_ids])
-
-    await until(have)
-
-
-async def ask(bench: Bench, job_type: str, config: dict[str, Any], **metadata: Any) -> str:
-    """Ask as an app does; the job is then made as small as the models are."""
-    answer = await bench.person.call(
-        "queue-job", {"jobType": job_type, "metadata": {"prompt": "a robot"} | metadata}
-    )
-    assert answer.status_code == 200, answer.text
-    job_id = str(answer.json()["jobId"])
-    await shrink(bench, job_id, config)
-    return job_id
-
-
-async def shrink(bench: Bench, job_id: str | UUID, config: dict[str, Any]) -> None:
-    await bench.product.admin.execute(
-        "update public.jobs set payload = jsonb_set(payload, '{config}',"
-        " coalesce(payload -> 'config', '{}') || $2::jsonb) where id = $1",
-        UUID(str(job_id)),
-        json.dumps(config),
-    )
-
-
-async def rows(bench: Bench, job_id: str, view: str) -> list[dict[str, Any]]:
-    """Return what the job's owner sees."""
-    answer = await bench.product.http.get(
-        f"/rest/v1/{view}?job_id=eq.{job_id}&order=position", headers=bench.person.headers
-    )
-    return list(answer.json())
-
-
-async def bytes_of(bench: Bench, row: dict[str, Any], column: str = "url") -> bytes:
-    answer = await bench.product.http.get(row[column], headers=bench.person.headers)
-    assert answer.status_code == 200, answer.text
-    return answer.content
-
-
-async def pictures_of(bench: Bench, job_id: str) -> list[bytes]:
-    return [await bytes_of(bench, row) for row in await rows(bench, job_id, "images")]
-
-
-@contextmanager
-def gate(studio: Studio, step: int) -> Iterator[tuple[threading.Event, threading.Event]]:
-    """Stop the network before its call number `step`; yield what tells of it and what opens."""
-    reached, opened, calls = threading.Event(), threading.Event(), []
-
-    def wait(*_: Any) -> None:
-        calls.append(1)
-        if len(calls) == step:
-            reached.set()
-            assert opened.wait(WAIT_SECONDS_MAX)
-
-    hook = studio.painter.pipeline.unet.register_forward_pre_hook(wait)
-    try:
-        yield reached, opened
-    finally:
-        opened.set()
-        hook.remove()
 
 
 async def test_every_picture_of_an_sdxl_job_reaches_its_owner(bench: Bench, sdxl: Studio) -> None:
@@ -261,20 +182,8 @@ async def test_a_worker_that_is_told_to_stop_gives_its_job_back(bench: Bench, sd
 async def test_a_key_that_is_not_let_in_ends_the_worker(bench: Bench, sdxl: Studio) -> None:
     async with WorkerClient(bench.product.url, bench.product.keys.anon_key) as client:
         with pytest.raises(WorkerRefused) as caught:
-            await work(client, sdxl, "sdxl_queue", stop=asyncio.Event())
+            await work(client, sdxl, "sdxl_queue", cache=cache_of(bench), stop=asyncio.Event())
     assert (caught.value.status, caught.value.code) == (401, "worker_key_required")
-
-
-def command(bench: Bench, folder: Path, *words: str, key: str | None = None) -> Process:
-    return tintype(
-        "gpu-worker",
-        *words,
-        folder=folder,
-        SUPABASE_URL=bench.product.url,
-        SUPABASE_SERVICE_KEY=key or bench.credentials.key,
-        OMP_NUM_THREADS="1",
-        HF_HUB_OFFLINE="1",
-    )
 
 
 async def test_a_killed_worker_loses_no_job_and_once_does_exactly_one(

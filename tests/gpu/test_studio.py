@@ -8,22 +8,20 @@ from typing import Any
 import av
 import msgspec
 import pytest
-from PIL import Image, ImageChops
+from PIL import Image
 
 from tests.gpu import tiny
 from tests.gpu.conftest import Models
+from tests.gpu.pictures import ROUNDING, apart, make, one, picture, plain
 from tintype import events
 from tintype.errors import OperatorError
 from tintype.gpu import Studio
 from tintype.gpu.enhancing import ENHANCED_CHARACTERS_MAX
 from tintype.gpu.recipe import Lora, Recipe, recipe_of
-from tintype.gpu.studio import Made
 from tintype.gpu.watch import Stopped, Watch
 from tintype.worker_client import JobFailed
 
 torch = tiny.torch
-# Two ways to the same picture: what rounding may make of it, in levels.
-ROUNDING = 16 if torch.cuda.is_available() else 2
 ROBOT = Recipe(prompt="a robot", seed=1, width=64, height=64, steps=3)
 CLIP = Recipe(prompt="a robot", seed=1, width=32, height=32, steps=3, frames=9, media_type="video")
 
@@ -45,31 +43,6 @@ def told() -> Iterator[list[tuple[str, dict[str, Any]]]]:
     end = events.subscribe(lambda name, fields: heard.append((name, fields)))
     yield heard
     end()
-
-
-def make(studio: Studio, recipe: Recipe, *references: bytes, **changes: Any) -> Made:
-    return studio.make(msgspec.structs.replace(recipe, **changes), references, Watch())
-
-
-def one(studio: Studio, recipe: Recipe, *references: bytes, **changes: Any) -> bytes:
-    [file] = make(studio, recipe, *references, **changes).files
-    return file
-
-
-def picture(data: bytes) -> Image.Image:
-    return Image.open(io.BytesIO(data)).convert("RGB")
-
-
-def plain(colour: str, size: tuple[int, int] = (64, 64)) -> bytes:
-    out = io.BytesIO()
-    Image.new("RGB", size, colour).save(out, "PNG")
-    return out.getvalue()
-
-
-def apart(first: bytes, second: bytes) -> int:
-    """Return the largest difference of two pictures, in levels of 255."""
-    extrema = ImageChops.difference(picture(first), picture(second)).getextrema()
-    return max(high for _, high in extrema)  # type: ignore[misc]
 
 
 def frames_of(data: bytes) -> list[Image.Image]:

@@ -64,6 +64,60 @@ def sdxl(folder: Path) -> Path:
     return _saved(pipeline, folder)
 
 
+def flux(folder: Path) -> Path:
+    """Write a FLUX with distilled guidance, of 64×64 pixels, to `folder` and return it."""
+    torch.manual_seed(SEED)
+    transformer = diffusers.FluxTransformer2DModel(
+        patch_size=1,
+        # Four neighbours of the autoencoder's four channels.
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=16,
+        axes_dims_rope=(4, 4, 8),
+        guidance_embeds=True,
+    )
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(16, 32),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=8,
+        sample_size=64,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        shift_factor=0.1159,
+        scaling_factor=0.3611,
+    )
+    tokenizer = _clip_tokenizer()
+    words = _t5_tokenizer()
+    pipeline = diffusers.FluxPipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift=3.0),
+        vae=vae,
+        text_encoder=transformers.CLIPTextModel(_clip_config(tokenizer)),
+        tokenizer=tokenizer,
+        text_encoder_2=transformers.T5EncoderModel(
+            transformers.T5Config(
+                vocab_size=len(words),
+                d_model=32,
+                d_kv=8,
+                d_ff=37,
+                num_layers=2,
+                num_heads=4,
+                is_gated_act=True,
+                dense_act_fn="gelu_new",
+                feed_forward_proj="gated-gelu",
+            )
+        ),
+        tokenizer_2=words,
+        transformer=transformer,
+    )
+    return _saved(pipeline, folder)
+
+
 def wan(folder: Path) -> Path:
     """Write a WAN of 9 frames of 32×32 pixels to `folder` and return it."""
     torch.manual_seed(SEED)
@@ -168,6 +222,30 @@ def lora(base: Path, file: Path, *, seed: int = SEED) -> Path:
         file.parent,
         unet_lora_layers=peft.get_peft_model_state_dict(pipeline.unet),
         weight_name=file.name,
+    )
+    return file
+
+
+def adapter(base: Path, file: Path, *, seed: int = SEED, alpha: int = 4, rank: int = 4) -> Path:
+    """Write an adapter for the FLUX or SDXL in `base`, as a trainer does, to `file`."""
+    torch.manual_seed(seed)
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(base)
+    part = "unet" if hasattr(pipeline, "unet") else "transformer"
+    trained = getattr(pipeline, part)
+    shape = peft.LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        init_lora_weights=False,
+        target_modules=["to_k", "to_q", "to_v", "to_out.0"],
+    )
+    trained.add_adapter(shape)
+    pipeline.save_lora_weights(
+        file.parent,
+        weight_name=file.name,
+        **{
+            f"{part}_lora_layers": peft.get_peft_model_state_dict(trained),
+            f"{part}_lora_adapter_metadata": shape.to_dict(),
+        },
     )
     return file
 

@@ -69,6 +69,7 @@ DOORS = (
 )
 
 LANES = ("rpop_per_s_at_1", "rpop_p99_ms_at_1", "rpop_per_s_at_8", "rpop_p99_ms_at_8")
+VALIDATION = ("validation_images_per_s", "validation_largest_mb_per_s")
 
 
 def bench(repository: Path, url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -135,6 +136,17 @@ def test_a_tiny_bench_measures_everything_it_promises_of_lanes(
     found = measured(repository, postgres_url, tmp_path, "lanes")
     assert [name for name in LANES if not found[name] > 0] == []
     assert "rpop_p99_ms_at_1" in found["goals"]
+
+
+@pytest.mark.timeout(300)
+def test_a_tiny_bench_measures_everything_it_promises_of_validation(
+    repository: Path, postgres_url: str, tmp_path: Path
+) -> None:
+    found = measured(repository, postgres_url, tmp_path, "validation")
+    assert [name for name in VALIDATION if not found[name] > 0] == []
+    for name in ("largest", "smallest"):
+        assert found["goals"][f"validation_{name}_memory_growth_mb"]
+        assert found[f"validation_{name}_children_peak_mb"] > 0
 
 
 def test_the_bench_names_its_sections_when_one_is_unknown(repository: Path) -> None:

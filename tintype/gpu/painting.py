@@ -5,6 +5,7 @@ threads in one pipeline break it.
 """
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from tintype.gpu.watch import Watch
 from tintype.worker_client import JobFailed
 
 PIXELS_MAX = 100_000_000
+WAN_GUIDANCE = 6.5
 
 
 class Painter(Protocol):
@@ -40,21 +42,22 @@ class Painter(Protocol):
         ...
 
 
-class Sdxl:
-    """SDXL: text to image, or image to image where the job has a reference picture.
+class Stills(ABC):
+    """Pictures: from text, or from another picture where the job has a reference.
 
     `at_once` pictures of a job are made together: faster on a GPU, with more memory.
     """
+
+    called: str
+    guidance: float
+    # The smallest step of a picture's sides, in the numbers that one of the autoencoder's holds.
+    patch: int
 
     def __init__(self, pipeline: Any, placement: Placement, *, at_once: int) -> None:
         self.pipeline = pipeline
         self.at_once = at_once
         self._placement = placement
-        self._from_image = diffusers.StableDiffusionXLImg2ImgPipeline(
-            **pipeline.components,
-            force_zeros_for_empty_prompt=pipeline.config.force_zeros_for_empty_prompt,
-            add_watermarker=False,
-        )
+        self._from_image = self._beginning_with_a_picture()
         self._from_image.set_progress_bar_config(disable=True)
 
     def paint(
@@ -62,20 +65,20 @@ class Sdxl:
     ) -> Iterator[bytes]:
         """Yield PNGs; see `Painter.paint`."""
         if recipe.media_type != "image":
-            raise JobFailed("SDXL makes pictures, no video.")
-        unit = self.pipeline.vae_scale_factor
+            raise JobFailed(f"{self.called} makes pictures, no video.")
+        unit = self.pipeline.vae_scale_factor * self.patch
         width, height = _fitted(recipe.width, unit), _fitted(recipe.height, unit)
+        pipeline = self._from_image if references else self.pipeline
+        settings = self._settings(recipe, width, height)
         if references:
-            pipeline = self._from_image
-            shape: dict[str, Any] = {
+            settings |= {
                 "image": _reference(references[0], width, height),
                 "strength": recipe.strength,
                 # So few steps that the strength would leave none are still one.
                 "num_inference_steps": max(recipe.steps, int(1 / recipe.strength) + 1),
             }
         else:
-            pipeline = self.pipeline
-            shape = {"width": width, "height": height, "num_inference_steps": recipe.steps}
+            settings |= {"width": width, "height": height, "num_inference_steps": recipe.steps}
         self._placement.settle(pipeline)
         batches = list(_batches(recipe.seeds, self.at_once))
         for number, seeds in enumerate(batches):
@@ -83,12 +86,11 @@ class Sdxl:
                 pipeline,
                 _steps(watch, begin, number, len(batches)),
                 prompt=recipe.prompt,
-                negative_prompt=recipe.negative_prompt,
-                guidance_scale=recipe.guidance,
+                guidance_scale=self.guidance if recipe.guidance is None else recipe.guidance,
                 num_images_per_prompt=len(seeds),
                 generator=_generators(seeds),
                 output_type="pt",
-                **shape,
+                **settings,
             ).images
             for picture in _pixels(made):
                 yield _png(picture)
@@ -96,6 +98,46 @@ class Sdxl:
     def take_less(self) -> None:
         """Halve what is made at once."""
         self.at_once = max(1, self.at_once // 2)
+
+    @abstractmethod
+    def _beginning_with_a_picture(self) -> Any:
+        """Return the pipeline that makes pictures from pictures, of the same parts."""
+
+    @abstractmethod
+    def _settings(self, recipe: Recipe, width: int, height: int) -> dict[str, Any]:
+        """Return what this model alone is told."""
+
+
+class Sdxl(Stills):
+    """SDXL."""
+
+    called = "SDXL"
+    guidance = 6.5
+    patch = 1
+
+    def _beginning_with_a_picture(self) -> Any:
+        return diffusers.StableDiffusionXLImg2ImgPipeline(
+            **self.pipeline.components,
+            force_zeros_for_empty_prompt=self.pipeline.config.force_zeros_for_empty_prompt,
+            add_watermarker=False,
+        )
+
+    def _settings(self, recipe: Recipe, width: int, height: int) -> dict[str, Any]:
+        return {"negative_prompt": recipe.negative_prompt}
+
+
+class Flux(Stills):
+    """FLUX.1. Its guidance is an input of the network, so that there is no negative prompt."""
+
+    called = "FLUX"
+    guidance = 3.5
+    patch = 2
+
+    def _beginning_with_a_picture(self) -> Any:
+        return diffusers.FluxImg2ImgPipeline(**self.pipeline.components)
+
+    def _settings(self, recipe: Recipe, width: int, height: int) -> dict[str, Any]:
+        return {"width": width, "height": height}
 
 
 class Wan:
@@ -131,7 +173,7 @@ class Wan:
                 height=_fitted(recipe.height, unit),
                 num_frames=-(-(frames - 1) // stride) * stride + 1,
                 num_inference_steps=recipe.steps,
-                guidance_scale=recipe.guidance,
+                guidance_scale=WAN_GUIDANCE if recipe.guidance is None else recipe.guidance,
                 generator=_generators([seed])[0],
                 output_type="pt",
             ).frames

@@ -14,7 +14,7 @@ import transformers
 from tintype.errors import OperatorError
 from tintype.gpu.memory import GIB
 
-Queue = Literal["sdxl_queue", "wan_queue"]
+Queue = Literal["flux_queue", "sdxl_adapter_queue", "sdxl_queue", "wan_queue"]
 
 MESSAGE_CHARACTERS_MAX = 500
 
@@ -33,14 +33,23 @@ class Family(msgspec.Struct, frozen=True):
     working_bytes: int
 
 
+SDXL = Family(
+    pipeline="StableDiffusionXLPipeline",
+    model="stabilityai/stable-diffusion-xl-base-1.0",
+    half_variant="fp16",
+    enhancer=None,
+    working_bytes=5 * GIB,
+)
 FAMILIES: dict[Queue, Family] = {
-    "sdxl_queue": Family(
-        pipeline="StableDiffusionXLPipeline",
-        model="stabilityai/stable-diffusion-xl-base-1.0",
-        half_variant="fp16",
+    "flux_queue": Family(
+        pipeline="FluxPipeline",
+        model="black-forest-labs/FLUX.1-dev",
+        half_variant=None,
         enhancer=None,
         working_bytes=5 * GIB,
     ),
+    "sdxl_adapter_queue": SDXL,
+    "sdxl_queue": SDXL,
     "wan_queue": Family(
         pipeline="WanPipeline",
         model="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
@@ -77,11 +86,16 @@ def load_pipeline(family: Family, model: str, device: Any) -> Any:
     is not there, is of another kind, or has weights as pickles only.
     """
     kind = getattr(diffusers, family.pipeline)
-    is_wan = family.pipeline == "WanPipeline"
-    dtype: Any = _half(device, torch.bfloat16 if is_wan else torch.float16)
-    if is_wan:
-        # Half precision shows in what WAN's autoencoder decodes. SDXL's turns itself up.
-        dtype = {"default": dtype, "vae": torch.float32}
+    dtype: Any
+    match family.pipeline:
+        case "WanPipeline":
+            # Half precision shows in what WAN's autoencoder decodes. SDXL's turns itself up.
+            dtype = {"default": _half(device, torch.bfloat16), "vae": torch.float32}
+        case "FluxPipeline":
+            # In float16 FLUX runs out of numbers: an old GPU computes this slowly instead.
+            dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        case _:
+            dtype = _half(device, torch.float16)
     is_half = device.type == "cuda" and model == family.model
     try:
         pipeline = kind.from_pretrained(
@@ -119,6 +133,8 @@ def load_writer(model: str, device: Any) -> tuple[Any, Any]:
 def quiet() -> None:
     """Let the libraries speak of errors only."""
     warnings.filterwarnings("ignore", category=FutureWarning, module="diffusers")
+    # Several adapters in one model are what is wanted.
+    warnings.filterwarnings("ignore", category=UserWarning, module="peft")
     diffusers.utils.logging.set_verbosity_error()
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()

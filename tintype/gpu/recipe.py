@@ -18,6 +18,8 @@ FRAMES_MAX = 257
 FRAMES_PER_SECOND_MAX = 120
 QUANTITY_MAX = 64
 PROMPT_CHARACTERS_MAX = 20_000
+ADAPTERS_MAX = 4
+ADAPTER_BYTES_MAX = 2 * 2**30
 # A base seed that nobody gave; the seeds of a batch follow it.
 SEED_MAX = 2**31 - 1
 
@@ -31,11 +33,20 @@ class Lora(msgspec.Struct, frozen=True):
     weight: Annotated[float, msgspec.Meta(ge=-4, le=4)] = 1.0
 
 
+class Adapter(msgspec.Struct, frozen=True):
+    """A trained adapter to wear: where it is, and what its bytes are."""
+
+    url: Annotated[str, msgspec.Meta(max_length=8192)]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    bytes: Annotated[int, msgspec.Meta(ge=1, le=ADAPTER_BYTES_MAX)]
+    weight: Annotated[float, msgspec.Meta(ge=-4, le=4)] = 1.0
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """One job as the pipelines read it. Output number `n` is made with the seed `seed + n`.
 
     `strength` is how much of a reference picture is painted anew, `shift` the flow shift of WAN's
-    sampler. `frames` count for a video only.
+    sampler. `frames` count for a video only. Without a `guidance` it is the pipeline's own.
     """
 
     prompt: Annotated[str, msgspec.Meta(max_length=PROMPT_CHARACTERS_MAX)]
@@ -47,8 +58,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     steps: Annotated[int, msgspec.Meta(ge=1, le=STEPS_MAX)] = msgspec.field(
         default=25, name="sample_steps"
     )
-    guidance: Annotated[float, msgspec.Meta(ge=0, le=50)] = msgspec.field(
-        default=6.5, name="sample_guide_scale"
+    guidance: Annotated[float, msgspec.Meta(ge=0, le=50)] | None = msgspec.field(
+        default=None, name="sample_guide_scale"
     )
     media_type: Literal["image", "video"] = msgspec.field(default="image", name="content_type")
     frames: Annotated[int, msgspec.Meta(ge=1, le=FRAMES_MAX)] = msgspec.field(
@@ -66,6 +77,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         default=0.6, name="denoise_strength"
     )
     lora: Lora | None = None
+    adapters: Annotated[tuple[Adapter, ...], msgspec.Meta(max_length=ADAPTERS_MAX)] = ()
 
     @property
     def seeds(self) -> list[int]:
@@ -78,11 +90,11 @@ def recipe_of(job: Mapping[str, Any]) -> Recipe:
 
     Raises `JobFailed`, not to be tried again, for what no pipeline can make.
     """
-    config = {name: one for name, one in (job.get("config") or {}).items() if one is not None}
-    asked = config | {
+    asked = _given(job.get("config") or {}) | {
         "prompt": job.get("prompt") or "",
         "negative_prompt": job.get("negative_prompt"),
         "quantity": job["quantity"],
+        "adapters": [_given(adapter) for adapter in job.get("adapters") or ()],
     }
     asked.setdefault("seed", secrets.randbelow(SEED_MAX))
     try:
@@ -92,3 +104,8 @@ def recipe_of(job: Mapping[str, Any]) -> Recipe:
     if recipe.media_type == "video" and recipe.frames_per_second == 0:
         raise JobFailed("This job cannot be made as it is asked for: a video has frames a second.")
     return recipe
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said: null is the same as nothing."""
+    return {name: value for name, value in values.items() if value is not None}

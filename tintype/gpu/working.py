@@ -1,11 +1,13 @@
 """How does a GPU keep busy while the loop beside it talks to the server?"""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tintype import clock, events
+from tintype.gpu.cache import AdapterCache
 from tintype.gpu.pipelines import Queue
-from tintype.gpu.recipe import Recipe, recipe_of
+from tintype.gpu.recipe import recipe_of
 from tintype.gpu.studio import Made, Studio
 from tintype.gpu.watch import Watch
 from tintype.worker_client import Task, WorkerClient, run
@@ -20,6 +22,7 @@ async def work(
     studio: Studio,
     queue: Queue,
     *,
+    cache: AdapterCache,
     stop: asyncio.Event,
     once: bool = False,
     progress_seconds: float = PROGRESS_SECONDS,
@@ -27,16 +30,17 @@ async def work(
 ) -> None:
     """Do the jobs of `queue` with `studio`, one at a time, until `stop` is set.
 
-    With `once` one job is waited for and done. All rendering is in one thread of its own. A job
-    that is canceled or lost stops after the step it is in; once `stop` is set it has
-    `drain_seconds`, then goes back to its queue as it is. Progress is told at most once in
-    `progress_seconds`. Raises `WorkerRefused` when the server does not let this worker in.
+    The adapters that jobs bring are kept in `cache`. With `once` one job is waited for and done.
+    All rendering is in one thread of its own. A job that is canceled or lost stops after the step
+    it is in; once `stop` is set it has `drain_seconds`, then goes back to its queue as it is.
+    Progress is told at most once in `progress_seconds`. Raises `WorkerRefused` when the server does
+    not let this worker in.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="studio") as thread:
 
         async def handle(task: Task) -> None:
             try:
-                await _do(task, studio, thread, progress_seconds)
+                await _do(task, studio, cache, thread, progress_seconds)
             finally:
                 if once:
                     stop.set()
@@ -45,11 +49,21 @@ async def work(
 
 
 async def _do(
-    task: Task, studio: Studio, thread: ThreadPoolExecutor, progress_seconds: float
+    task: Task,
+    studio: Studio,
+    cache: AdapterCache,
+    thread: ThreadPoolExecutor,
+    progress_seconds: float,
 ) -> None:
     began = clock.monotonic_seconds()
     recipe = recipe_of(task.job)
-    made = await _made(task, recipe, await task.references(), studio, thread, progress_seconds)
+    references = await task.references()
+    adapters = await cache.files(task, recipe.adapters)
+
+    def make(watch: Watch) -> Made:
+        return studio.make(recipe, references, watch, adapters)
+
+    made = await _made(task, make, thread, progress_seconds)
     task.enhanced_prompt = made.enhanced_prompt
     for position, (file, seed) in enumerate(zip(made.files, made.seeds, strict=True)):
         await task.upload(position, file, seed=seed)
@@ -64,9 +78,7 @@ async def _do(
 
 async def _made(
     task: Task,
-    recipe: Recipe,
-    references: list[bytes],
-    studio: Studio,
+    make: Callable[[Watch], Made],
     thread: ThreadPoolExecutor,
     progress_seconds: float,
 ) -> Made:
@@ -81,7 +93,7 @@ async def _made(
             await task.progress(watch.percent)
             await asyncio.sleep(progress_seconds)
 
-    making = loop.run_in_executor(thread, studio.make, recipe, references, watch)
+    making = loop.run_in_executor(thread, make, watch)
     telling = asyncio.create_task(tell())
     try:
         await asyncio.wait((making, telling), return_when=asyncio.FIRST_COMPLETED)
