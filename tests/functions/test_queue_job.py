@@ -12,7 +12,7 @@ from PIL import Image
 from tests.support.product import Person, Product, open_product
 from tintype import jobs
 
-TYPES = list(jobs.job_types())
+TYPES = list(jobs.offered_types())
 
 
 @pytest.fixture

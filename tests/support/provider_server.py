@@ -94,6 +94,7 @@ class ProviderServer:
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT_MAX)
         self.delivered = 0
         self.in_flight = 0
+        self.in_flight_most = 0
 
     def script(
         self,
@@ -153,6 +154,7 @@ class ProviderServer:
             if method == "POST" and found:
                 asked = Asked.read(path, headers, body, found.groupdict().get("model"))
                 self.in_flight += 1
+                self.in_flight_most = max(self.in_flight_most, self.in_flight)
                 try:
                     return await self._provide(asked, answer, headers, writer)
                 finally:

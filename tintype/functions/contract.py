@@ -22,17 +22,20 @@ READING_REFUSALS = {
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """`request` is the type of the JSON body, None where the function reads it in its own way.
 
-    `answers` are the types that a 200 may hold; `media_type` says what they are sent as. `refusals`
-    has the HTTP status of every code that the function refuses with, without those of reading the
-    body. `headers` are request headers the function looks at, `answer_headers` those it may set,
+    `answers` are the types that an answer of one of `statuses` may hold; `media_type` says what
+    they are sent as. `refusals` has the HTTP status of every code that the function refuses with,
+    without those of reading the body; `refusal_fields` stand in the body of each beside the
+    code. `headers` are request headers the function looks at, `answer_headers` those it may set,
     each with the type of its value. Raises `TypeError` for a type that no schema describes.
     """
 
     summary: str
     request: Any = None
     answers: tuple[Any, ...] = ()
+    statuses: tuple[int, ...] = (200,)
     media_type: str = "application/json"
     refusals: Mapping[str, int] = {}
+    refusal_fields: Mapping[str, Any] = {}
     headers: Mapping[str, Any] = {}
     answer_headers: Mapping[str, Any] = {}
 
@@ -45,3 +48,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         request = [] if self.request is None else [self.request]
         headers = [*self.headers.values(), *self.answer_headers.values()]
         return [*request, *self.answers, *headers]
+
+
+def told(**schema: Any) -> msgspec.Meta:
+    """Return what the page says of a field that is checked by the function, with its own codes."""
+    return msgspec.Meta(extra_json_schema=schema)

@@ -6,6 +6,7 @@ decoded; an https URL is checked by the guard and fetched when the job runs.
 """
 
 import re
+from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
@@ -45,21 +46,18 @@ async def submit_with(
     context: Context,
     principal: Principal,
     submission: Submission,
-    urls: list[str],
+    urls: Sequence[str],
     *,
+    known: Sequence[str] = (),
     only_here: bool = False,
 ) -> Acceptance:
     """Store the references and submit. What was stored goes again unless this very job needs it,
     or might: when nobody knows whether it was accepted, it stays.
 
-    A request that was answered before is answered again before its references are looked at. With
+    `known` are references that come first and need no look, as the payload names them. With
     `only_here` a reference elsewhere is refused: `InvalidRequest` `reference_elsewhere`. Raises
     what `Examples.gather` and `Submitter.submit` do.
     """
-    if submission.key is not None and urls:
-        replayed = await context.submitter.replay(submission)
-        if replayed is not None:
-            return replayed
     folder = folder_of(submission.user_id, submission.job_id)
     examples = Examples(context, principal, folder)
     try:
@@ -70,8 +68,8 @@ async def submit_with(
                 "The reference picture is not an object of this server.",
                 hint="Upload it to the bucket uploads and name it by its path.",
             )
-        if examples.names:
-            submission.payload["references"] = examples.names
+        if known or examples.names:
+            submission.payload["references"] = [*known, *examples.names]
         acceptance = await context.submitter.submit(submission)
     except Unavailable:
         raise
@@ -95,7 +93,7 @@ class Examples:
         self._stored: list[str] = []
         self.names: list[str] = []
 
-    async def gather(self, urls: list[str]) -> None:
+    async def gather(self, urls: Sequence[str]) -> None:
         """Judge every reference, then store those that came as data URLs.
 
         Raises `InvalidRequest` or `NotFound` for the first that cannot be used, before any is
@@ -113,7 +111,7 @@ class Examples:
         if self._stored:
             await self._context.storage.remove(UPLOADS, self._stored)
 
-    async def _gather(self, urls: list[str]) -> None:
+    async def _gather(self, urls: Sequence[str]) -> None:
         pictures: list[tuple[bytes, str, str] | str] = []
         for url in urls:
             if url[:5].lower() == "data:":
@@ -132,7 +130,7 @@ class Examples:
         return f"{STORAGE_SCHEME}{UPLOADS}/{name}"
 
     async def _named(self, url: str) -> str:
-        bucket, name = self._object(url)
+        bucket, name = object_of(self._context, url)
         if not bucket:
             await self._context.providers.fetcher.check(url)
             return url
@@ -147,23 +145,27 @@ class Examples:
         await inspect_reference(await storage.read(bucket, name, bytes_max=REFERENCE_BYTES_MAX))
         return f"{STORAGE_SCHEME}{bucket}/{name}"
 
-    def _object(self, url: str) -> tuple[str, str]:
-        """Return bucket and name of an object of this server, or two empty strings."""
-        route = self._context.config.public_url + OBJECT_ROUTE
-        if url.startswith((OBJECT_ROUTE, route)):
-            path = unquote(_path(url).partition(OBJECT_ROUTE)[2])
-            for access in OBJECT_ACCESSES:
-                if path.startswith(access):
-                    path = path.removeprefix(access)
-                    break
-        elif _ELSEWHERE.match(url):
-            return "", ""
-        else:
-            path = url.lstrip("/")
-        bucket, _, name = path.partition("/")
-        if not bucket or not name:
-            raise _malformed(url)
-        return bucket, name
+
+def object_of(context: Context, url: str) -> tuple[str, str]:
+    """Return bucket and name of an object of this server, or two empty strings for another place.
+
+    Raises `InvalidRequest` `reference_invalid` for what names neither.
+    """
+    route = context.config.public_url + OBJECT_ROUTE
+    if url.startswith((OBJECT_ROUTE, route)):
+        path = unquote(_path(url).partition(OBJECT_ROUTE)[2])
+        for access in OBJECT_ACCESSES:
+            if path.startswith(access):
+                path = path.removeprefix(access)
+                break
+    elif _ELSEWHERE.match(url):
+        return "", ""
+    else:
+        path = url.lstrip("/")
+    bucket, _, name = path.partition("/")
+    if not bucket or not name:
+        raise _malformed(url)
+    return bucket, name
 
 
 def _path(url: str) -> str:

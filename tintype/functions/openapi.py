@@ -107,7 +107,8 @@ def _path(function: Function) -> tuple[Schema, Schema]:
     if function.contract is None:
         responses["default"] = {"description": "Whatever the function answers."}
     else:
-        responses["200"] = _answer(contract, answers, answer_headers)
+        for status in contract.statuses:
+            responses[str(status)] = _answer(contract, answers, answer_headers)
     path: Schema = {}
     for method in (name.lower() for name in function.methods if name in METHODS):
         operation_id = function.name if method == "post" else f"{method}-{function.name}"

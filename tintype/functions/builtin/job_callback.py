@@ -75,6 +75,7 @@ contract = Contract(
         "file_empty": 400,
         "file_too_large": 400,
         "file_unreadable": 400,
+        "native_protocol_required": 400,
         "outputs_missing": 400,
         "path_missing": 400,
         "path_out_of_scope": 400,

@@ -16,15 +16,17 @@ from tintype.errors import InvalidRequest, NotFound
 from tintype.functions.contract import Contract
 from tintype.functions.examples import EXAMPLE_REFUSALS, submit_with
 from tintype.functions.invocation import Invocation
+from tintype.functions.ordering import worker_config
 from tintype.functions.prompting import negative_prompt
 from tintype.functions.submission import (
-    IDEMPOTENCY_KEY_CHARACTERS_MAX,
+    IDEMPOTENCY_KEY,
+    OUTSIDE_WAITING_SECONDS_MAX,
     SUBMISSION_REFUSALS,
     Acceptance,
+    Key,
     Submission,
     database_trouble_told,
-    fingerprint,
-    idempotency_key,
+    keyed,
 )
 from tintype.jobs import JobType
 
@@ -35,15 +37,12 @@ ROUTE = "queue-job"
 PROMPT_CHARACTERS_MAX = 5000
 METADATA_BYTES_MAX = 16 * 1024
 SEED_MAX = 2**31 - 1
-WAITING_SECONDS_MAX = 24 * 3600
 # What a caller may say of these is the server's to say.
 DECIDED_HERE = frozenset(
     ("bucket", "credits", "queue", "model_variant", "modelVariant", jobs.TRACEPARENT)
 )
 # Counting on would cost every submission more, the longer the queue is.
 QUEUE_LENGTH_MAX = 10_000
-SAMPLE_SOLVER = "unipc"
-SAMPLE_SHIFT = 5.0
 # A file of the worker's own folder of adapters, never a path and never a repository.
 LORA_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}\.safetensors")
 LORA_WEIGHT_MAX = 4.0
@@ -57,7 +56,7 @@ class QueueJob(msgspec.Struct, frozen=True, kw_only=True):
     (`{"name", "weight"}`: an adapter that the worker has).
     """
 
-    jobType: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(jobs.job_types())})]
+    jobType: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(jobs.offered_types())})]
     metadata: dict[str, Any] = {}
     projectId: UUID | None = None
     videoId: UUID | None = None
@@ -111,17 +110,7 @@ contract = Contract(
         "user_required": 403,
         "asset_not_found": 404,
     },
-    headers={
-        "Idempotency-Key": Annotated[
-            str,
-            msgspec.Meta(
-                extra_json_schema={
-                    "pattern": r'^([!#-~]([ !#-~]*[!#-~])?|"[ !#-\[\]-~]+")$',
-                    "maxLength": IDEMPOTENCY_KEY_CHARACTERS_MAX,
-                }
-            ),
-        ]
-    },
+    headers={"Idempotency-Key": IDEMPOTENCY_KEY},
 )
 
 
@@ -133,27 +122,19 @@ async def serve(invocation: Invocation) -> Queued:
     wrong with the request is a 4xx, and nothing is held or stored.
     """
     user_id = invocation.principal.require_user()
-    key = idempotency_key(invocation.header("idempotency-key"))
     context = invocation.context
-    mark = context.submitter.begin(user_id, ROUTE, key) if key is not None else None
-    try:
-        with database_trouble_told():
-            body = await invocation.json(QueueJob)
-            kind = _kind(body)
-            prompt = await _prompt(invocation, body)
-            submission = _submission(invocation, body, kind, prompt)
-            if key is not None:
-                submission.route, submission.key = ROUTE, key
-                submission.fingerprint = fingerprint(body)
-            acceptance = await _accept(invocation, body, kind, submission)
-            return await _answer(invocation, kind, acceptance, submission)
-    finally:
-        if mark is not None:
-            context.submitter.end(mark)
+    header = invocation.header("idempotency-key")
+    with keyed(context.submitter, user_id, ROUTE, header) as key, database_trouble_told():
+        body = await invocation.json(QueueJob)
+        kind = _kind(body)
+        prompt = await _prompt(invocation, body)
+        submission = _submission(invocation, body, kind, prompt)
+        acceptance = await _accept(invocation, body, kind, submission, key)
+        return await _answer(invocation, kind, acceptance, submission)
 
 
 async def _accept(
-    invocation: Invocation, body: QueueJob, kind: JobType, submission: Submission
+    invocation: Invocation, body: QueueJob, kind: JobType, submission: Submission, key: Key
 ) -> Acceptance:
     url = body.metadata.get("reference_image_url")
     urls = [url] if isinstance(url, str) else []
@@ -161,6 +142,9 @@ async def _accept(
         raise InvalidRequest(
             "reference_not_taken", f"A job of type {kind.name} starts from its prompt alone."
         )
+    if urls and (replayed := await key.replayed(body)) is not None:
+        return replayed
+    key.mark(submission, body)
     # A worker's machine must not be sent to whatever address a user names.
     return await submit_with(
         invocation.context, invocation.principal, submission, urls, only_here=True
@@ -168,13 +152,13 @@ async def _accept(
 
 
 def _kind(body: QueueJob) -> JobType:
-    kind = jobs.job_types().get(body.jobType)
+    kind = jobs.offered_types().get(body.jobType)
     if kind is None:
         raise InvalidRequest(
             "job_type_unknown",
             f"There is no job type {body.jobType[:60]!r}.",
             hint="Use one of validJobTypes.",
-            details={"success": False, "validJobTypes": list(jobs.job_types())},
+            details={"success": False, "validJobTypes": list(jobs.offered_types())},
         )
     given = {"videoId": body.videoId, "imageId": body.imageId}
     other = "imageId" if kind.media_type == "video" else "videoId"
@@ -255,7 +239,7 @@ def _submission(invocation: Invocation, body: QueueJob, kind: JobType, prompt: s
         prompt=prompt,
         payload=payload,
         metadata={name: one for name, one in body.metadata.items() if name not in DECIDED_HERE},
-        expires_seconds=WAITING_SECONDS_MAX,
+        expires_seconds=OUTSIDE_WAITING_SECONDS_MAX,
         max_retries=len(worker.retry_seconds),
         project_id=body.projectId,
         image_id=row_id if kind.media_type == "image" else None,
@@ -277,23 +261,7 @@ def _quantity(body: QueueJob, kind: JobType) -> int:
 
 
 def _config(body: QueueJob, kind: JobType, quantity: int) -> dict[str, Any]:
-    """Return what the worker is told to do, under the original's names."""
-    config: dict[str, Any] = {
-        "size": f"{kind.width}*{kind.height}",
-        "width": kind.width,
-        "height": kind.height,
-        "sample_steps": kind.steps,
-        "sample_guide_scale": kind.guidance,
-        "frame_num": kind.frames,
-        "fps": kind.frames_per_second,
-        "num_images": quantity,
-        "enhance_prompt": kind.is_enhanced,
-        "expected_time": kind.seconds,
-        "content_type": kind.media_type,
-        "file_extension": kind.extension,
-    }
-    if not kind.is_sdxl:
-        config |= {"sample_solver": SAMPLE_SOLVER, "sample_shift": SAMPLE_SHIFT}
+    config = worker_config(kind, quantity)
     seed = body.metadata.get("seed")
     if seed is not None:
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= SEED_MAX:

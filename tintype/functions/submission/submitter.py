@@ -5,8 +5,6 @@ caller who is refused has left nothing behind. Submissions that arrive while the
 transaction runs share the next one.
 """
 
-import hashlib
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -19,7 +17,6 @@ from tintype.database import Gatherer, Overloaded, Pool, is_passing, persist
 from tintype.errors import (
     Conflict,
     InsufficientCredits,
-    InvalidRequest,
     NotFound,
     Unavailable,
     Unprocessable,
@@ -27,30 +24,33 @@ from tintype.errors import (
 
 PERSIST_SECONDS_MAX = 10.0
 BATCH_MAX = 200
-IDEMPOTENCY_KEY_CHARACTERS_MAX = 255
+# How long a job may wait for a worker outside the server.
+OUTSIDE_WAITING_SECONDS_MAX = 24 * 3600
 # What `submit` and what comes before it may refuse with.
 SUBMISSION_REFUSALS = {
     "idempotency_key_invalid": 400,
     "insufficient_credits": 402,
     "project_not_found": 404,
     "template_not_found": 404,
+    "batch_not_found": 404,
+    "model_not_found": 404,
+    "batch_busy": 409,
+    "model_busy": 409,
     "idempotency_key_in_use": 409,
     "idempotency_key_reused": 422,
     "account_missing": 503,
     "database_unavailable": 503,
     "overloaded": 503,
 }
-# RFC 8941 §3.3.3, a string: printable ASCII, with a backslash before quotes and backslashes.
-_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
-_ESCAPED = re.compile(r'\\(["\\])')
-_BARE = re.compile(r"[ !#-~]+")
 
 
 class Submission(msgspec.Struct, kw_only=True):
     """A job to be, with its price. `amount` is for all `units`; `key` makes it repeatable.
 
     `image_id` or `video_id` is the row that shows its first output from the start; it is `asset_id`
-    too where the caller named a row that is there already.
+    too where the caller named a row that is there already. `batch_id` is the batch it fills: an own
+    one, or with `is_new_batch` one that is made. `model_id` or `identity_id` is what it is made
+    with, or what it trains.
     """
 
     user_id: UUID
@@ -69,6 +69,10 @@ class Submission(msgspec.Struct, kw_only=True):
     image_id: UUID | None = None
     video_id: UUID | None = None
     asset_id: UUID | None = None
+    batch_id: int | None = None
+    is_new_batch: bool = False
+    model_id: int | None = None
+    identity_id: UUID | None = None
     job_type: str = "image"
     queue: str = jobs.DEFAULT_QUEUE
     priority: int = 0
@@ -96,6 +100,10 @@ class _Outcome(msgspec.Struct, frozen=True):
         "project_not_found",
         "template_not_found",
         "asset_not_found",
+        "batch_not_found",
+        "batch_busy",
+        "model_not_found",
+        "model_busy",
     ]
     answer: dict[str, Any] | None
 
@@ -132,26 +140,25 @@ class Submitter:
                 outcome = await self._add(submission)
         if outcome.outcome == "accepted":
             _tell(submission)
-        return _acceptance(outcome, submission)
+        return _acceptance(outcome, submission.amount)
 
-    async def replay(self, submission: Submission) -> Acceptance | None:
-        """Return the stored answer of the submission's key, or None if there is none yet.
+    async def replay(
+        self, user_id: UUID, route: str, key: str, fingerprint: str
+    ) -> Acceptance | None:
+        """Return the stored answer of a key, or None if there is none yet.
 
-        Lets a repeated request be answered before anything of it is looked at again. Raises
-        `Unprocessable` as `submit` does.
+        Raises `Unprocessable` as `submit` does.
         """
         row = await self._pool.fetchrow(
             "select fingerprint, answer from tintype.stored_answer($1, $2, $3)",
-            submission.user_id,
-            submission.route,
-            submission.key,
+            user_id,
+            route,
+            key,
         )
         if row is None:
             return None
-        same = row["fingerprint"] == submission.fingerprint
-        return _acceptance(
-            _Outcome("replayed" if same else "key_reused", row["answer"]), submission
-        )
+        is_same = row["fingerprint"] == fingerprint
+        return _acceptance(_Outcome("replayed" if is_same else "key_reused", row["answer"]))
 
     def begin(self, user_id: UUID, route: str, key: str) -> tuple[UUID, str | None, str]:
         """Mark a key's request as running, until `end` gets what is returned here.
@@ -234,32 +241,6 @@ class Submitter:
         }
 
 
-def fingerprint(payload: Any) -> str:
-    """Return what tells one payload from another, whatever the order of its fields."""
-    return hashlib.sha256(msgspec.json.encode(payload, order="sorted")).hexdigest()
-
-
-def idempotency_key(header: str | None) -> str | None:
-    """Return the key of an `Idempotency-Key` header, quoted or bare, or None without one.
-
-    draft-ietf-httpapi-idempotency-key-header-07 §2.1 wants a quoted string; bare ones are common.
-    Raises `InvalidRequest` for one that is empty, too long, badly quoted or not printable ASCII.
-    """
-    if header is None:
-        return None
-    given = header.strip()
-    quoted = _QUOTED.fullmatch(given)
-    bare = _BARE.fullmatch(given)
-    key = _ESCAPED.sub(r"\1", quoted[1]) if quoted else bare[0] if bare else ""
-    if not 1 <= len(key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
-        raise InvalidRequest(
-            "idempotency_key_invalid",
-            f"An Idempotency-Key is 1 to {IDEMPOTENCY_KEY_CHARACTERS_MAX} printable ASCII "
-            "characters, in quotes.",
-        )
-    return key
-
-
 @contextmanager
 def database_trouble_told() -> Iterator[None]:
     """Raise `Unavailable` (`database_unavailable`) for trouble inside that goes away by itself."""
@@ -291,15 +272,13 @@ def _tell(submission: Submission) -> None:
     )
 
 
-def _acceptance(outcome: _Outcome, submission: Submission) -> Acceptance:
+def _acceptance(outcome: _Outcome, amount: int = 0) -> Acceptance:
     answer = outcome.answer or {}
     match outcome.outcome:
         case "accepted" | "replayed":
             return Acceptance(UUID(answer["job_id"]), answer["held"], answer["available"])
         case "insufficient":
-            raise InsufficientCredits(
-                required=submission.amount, available=answer.get("available") or 0
-            )
+            raise InsufficientCredits(required=amount, available=answer.get("available") or 0)
         case "key_reused":
             raise Unprocessable(
                 "idempotency_key_reused",
@@ -316,5 +295,13 @@ def _acceptance(outcome: _Outcome, submission: Submission) -> Acceptance:
                 "There is no such picture or video of yours that waits for a job.",
                 hint="Name one whose status is pending or failed, or leave it out.",
             )
+        case "batch_not_found":
+            raise NotFound("batch_not_found", "There is no such batch of yours.")
+        case "batch_busy":
+            raise Conflict("batch_busy", "This batch has its job already.")
+        case "model_not_found":
+            raise NotFound("model_not_found", "There is no such model of yours.")
+        case "model_busy":
+            raise Conflict("model_busy", "This model is being trained already.")
         case "no_account":
             raise Unavailable("account_missing", "The credit account could not be opened.")
