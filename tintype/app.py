@@ -19,6 +19,8 @@ from tintype import (
     database,
     events,
     functions,
+    identities,
+    jobs,
     lanes,
     providers,
     realtime,
@@ -119,15 +121,15 @@ async def open_kernel(config: Config, database_url: str) -> AsyncIterator[tuple[
 
 
 @asynccontextmanager
-async def open_worker(config: Config) -> AsyncIterator[Worker]:
-    """Yield a worker that is not started, with everything it needs."""
+async def open_worker(config: Config) -> AsyncIterator["Crew"]:
+    """Yield the hands of one process, not started, with everything they need."""
     async with (
         open_database(config) as database_url,
         open_kernel(config, database_url) as (kernel, keys),
         telemetry.open_telemetry(config.telemetry, kernel.pool) as measures,
         _scraped(config, keys, measures),
     ):
-        yield Worker(kernel, database_url)
+        yield Crew(kernel, database_url)
 
 
 @asynccontextmanager
@@ -144,6 +146,54 @@ async def _scraped(
             yield
 
 
+class Crew:
+    """The hands of one process: a worker of jobs, one of trainings, and the remover."""
+
+    def __init__(self, kernel: Kernel, database_url: str) -> None:
+        chosen = kernel.config.identities
+        hub = identities.open_hub(chosen)
+        self.scratch = identities.Scratch(kernel.config.data / "scratch")
+        self.worker = Worker(kernel, database_url)
+        self._trainings = Worker(
+            kernel,
+            database_url,
+            queue=jobs.IDENTITIES_QUEUE,
+            perform=identities.Trainings(hub, self.scratch).perform,
+            keeps_house=False,
+            concurrency=chosen.concurrency,
+        )
+        self._remover = identities.Remover(kernel, hub)
+        self._is_claiming = False
+
+    @property
+    def name(self) -> str:
+        """What the worker's leases are under."""
+        return self.worker.name
+
+    async def start(self, *, claims: bool = True) -> None:
+        """Start, and return; without `claims` what `Worker.start` still does then."""
+        await asyncio.to_thread(self.scratch.sweep)
+        await self.worker.start(claims=claims)
+        self._is_claiming = claims
+        if claims:
+            await self._trainings.start()
+            self._remover.start()
+
+    async def drain(self) -> None:
+        """Let running jobs end for a while, and give the rest back."""
+        ends = [self.worker.drain()]
+        if self._is_claiming:
+            await self._remover.stop()
+            ends.append(self._trainings.drain())
+        await asyncio.gather(*ends)
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then drain."""
+        await self.start()
+        await stop.wait()
+        await self.drain()
+
+
 @asynccontextmanager
 async def open_app(config: Config) -> AsyncIterator[ASGIApp]:
     """Yield the ASGI application, ready to answer; at the end drain the worker and close."""
@@ -152,19 +202,22 @@ async def open_app(config: Config) -> AsyncIterator[ASGIApp]:
         open_kernel(config, database_url) as (kernel, keys),
         telemetry.open_telemetry(config.telemetry, kernel.pool) as measures,
     ):
+        crew = Crew(kernel, database_url)
         context = Context(
             kernel=kernel,
             keys=keys,
             submitter=Submitter(kernel.pool, welcome=config.credits.welcome),
             waiting=Waiting(kernel.pool),
-            worker=Worker(kernel, database_url),
+            publishing=Waiting(kernel.pool, jobs.prepared),
+            intake=identities.Intake(crew.scratch),
+            worker=crew.worker,
             rate=Rate([image_worker.RATE]),
         )
         runtime = _runtime(context, database_url)
         tables = await rest.open_rest(kernel.pool, _caller(keys), database_url=database_url)
         live = realtime.open_realtime(kernel.pool, database_url, keys)
         await live.start()
-        await context.worker.start(claims=config.worker.inside_serve)
+        await crew.start(claims=config.worker.inside_serve)
         carriers = outside.open_carriers(config, kernel.pool, database_url)
         for carrier in carriers:
             carrier.start()
@@ -176,7 +229,7 @@ async def open_app(config: Config) -> AsyncIterator[ASGIApp]:
             await tables.close()
             await runtime.close(REQUESTS_SECONDS_MAX)
             await context.submitter.close()
-            await context.worker.drain()
+            await crew.drain()
 
 
 async def serve(config: Config, *, ready: Any = None) -> None:

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -149,6 +149,28 @@ class CreditsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     welcome: int = 0
 
 
+class IdentitiesConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[tintype.identities]`: where identities are published, and how they are trained.
+
+    `hub` "huggingface" publishes to a private repository and needs the token; "storage" keeps the
+    same tree in this server's own storage and needs no account. `consent` "required" refuses a
+    training without the depicted person's consent; "recorded" only notes what was said.
+    """
+
+    hub: Literal["huggingface", "storage"] = "huggingface"
+    huggingface_token: str | None = None
+    endpoint: str = "https://huggingface.co"
+    namespace: str | None = None
+    publish_seconds_max: float = 900.0
+    consent: Literal["recorded", "required"] = "recorded"
+    base_model: Literal["flux", "sdxl"] = "flux"
+    steps: int = 1000
+    learning_rate: float = 0.0004
+    resolution: int = 512
+    rank: int = 16
+    concurrency: int = 4
+
+
 class TelemetryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[tintype.telemetry]`: who may read `/metrics`, and where traces go.
 
@@ -181,6 +203,7 @@ class Config(msgspec.Struct, frozen=True):
     credits: CreditsConfig = CreditsConfig()
     lanes: LanesConfig = LanesConfig()
     auth: AuthConfig = AuthConfig()
+    identities: IdentitiesConfig = IdentitiesConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     functions: dict[str, FunctionConfig] = {}
 
@@ -236,6 +259,9 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
     "TINTYPE_UPSTASH_URL": ("lanes", "upstash_url"),
     "TINTYPE_UPSTASH_TOKEN": ("lanes", "upstash_token"),
     "TINTYPE_WELCOME_CREDITS": ("credits", "welcome"),
+    "HUGGINGFACE_TOKEN": ("identities", "huggingface_token"),
+    "HF_ENDPOINT": ("identities", "endpoint"),
+    "TINTYPE_IDENTITIES_HUB": ("identities", "hub"),
     "TINTYPE_METRICS_TOKEN": ("telemetry", "metrics_token"),
     "TINTYPE_METRICS_PORT": ("telemetry", "worker_metrics_port"),
     "OTEL_EXPORTER_OTLP_ENDPOINT": ("telemetry", "otlp_endpoint"),
@@ -251,6 +277,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "credits": CreditsConfig,
     "lanes": LanesConfig,
     "auth": AuthConfig,
+    "identities": IdentitiesConfig,
     "telemetry": TelemetryConfig,
 }
 LOOPBACK_HOSTS = frozenset(("127.0.0.1", "localhost", "::1"))

@@ -121,6 +121,14 @@ class OutputAdopted(Event, frozen=True):
     position: int
 
 
+class RemovalProved(Event, frozen=True):
+    """What an identity, a model or a user left is gone, and a listing has shown it."""
+
+    removal: str
+    kind: str
+    user: str
+
+
 class ModelLoaded(Event, frozen=True):
     """A worker with a GPU is ready. Offloaded: parts are on the GPU only while they work."""
 

@@ -16,12 +16,15 @@ GROUPED = [
     *(("users", name) for name in ("add", "list", "token")),
     *(("credits", name) for name in ("show", "grant", "statement", "premium")),
     *(("workers", name) for name in ("add", "list", "revoke")),
+    *(("identities", name) for name in ("list", "show", "remove", "removals")),
     ("ledger", "verify"),
 ]
 LISTS = [
     ("jobs", "list"),
     ("users", "list"),
     ("workers", "list"),
+    ("identities", "list"),
+    ("identities", "removals"),
     ("credits", "show"),
     ("credits", "statement"),
     ("doctor",),

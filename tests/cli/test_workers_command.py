@@ -48,6 +48,14 @@ def test_a_worker_that_is_added_again_has_new_secrets_and_one_row(shell: Shell) 
     assert shell.paste(POP + "/ping", **second).json() == {"result": "PONG"}
 
 
+def test_a_worker_may_train_but_not_do_the_servers_own_part(shell: Shell) -> None:
+    shell.serve()
+    queues = ("-q", "training", "-q", "flux_queue", "-q", "sdxl_adapter_queue")
+    assert "note:" not in shell.run("workers", "add", "gpu", *queues).err
+    refused = shell.run("workers", "add", "other", "-q", "identities", code=1)
+    assert "worked on by the server itself" in refused.err
+
+
 def test_who_is_shut_out_opens_nothing_any_more(shell: Shell) -> None:
     shell.serve()
     added = shell.run("workers", "add", "gpu", "--queue", "sdxl_queue", "-o", "json").json()

@@ -43,6 +43,23 @@ with due as (delete from tintype.ready where job_id = $1 returning *)
 insert into tintype.delayed (queue, run_at, job_id, attempt, rank)
 select queue, now() + interval '1 hour', job_id, attempt, rank from due
 """
+# An identity that is trained, and how far it is.
+IDENTITY = """
+with made as (
+  insert into public.trained_identities (
+    user_id, identity_name, model_id, trigger_word, num_training_images
+  )
+  values ($1, $2, gen_random_uuid(), 'ada1', 3)
+  returning id, user_id
+),
+
+told as (
+  insert into public.training_steps (job_id, step, user_id, steps_total, sample_url)
+  select gen_random_uuid(), 1, m.user_id, 100, $2 from made as m
+)
+
+select id::text from made
+"""
 # A film of the same job, as a video model will have made it.
 FILM = """
 insert into public.generations
@@ -171,6 +188,15 @@ async def _furnish(scene: Scene) -> None:
     ):
         [made] = await _asked(scene, f"/rest/v1/{table}", row, **kept)
         scene.names[table.removesuffix("s")] = made["id"]
+    for name, table, row in (
+        ("batch", "batches", {"prompt": scene.secret}),
+        ("draft", "batches", {"prompt": scene.secret}),
+        ("model", "models", {"name": scene.secret}),
+        ("cup", "models", {"name": scene.secret}),
+    ):
+        [made] = await _asked(scene, f"/rest/v1/{table}", {"user_id": ada.id} | row, **kept)
+        scene.names[name] = str(made["id"])
+    scene.names["likeness"] = await product.admin.fetchval(IDENTITY, ada.id, scene.secret)
     for name in ("ended", "job"):
         body = {"prompt": scene.secret, "model": "sandbox", "projectId": scene.names["project"]}
         key = {"idempotency-key": f"{name} {scene.secret}"}

@@ -130,7 +130,13 @@ def auth() -> list[Row]:
 def lanes() -> list[Row]:
     """Workers' doors open to workers' own secrets: to everybody else they are shut."""
     redis, worker = "401 Unauthorized", "401 worker_key_required"
-    said = {"attempt": 1, "progress": 1, "outputs": [{"path": "x"}], "message": "x"}
+    said = {
+        "attempt": 1,
+        "progress": 1,
+        "kind": "adapter",
+        "outputs": [{"path": "x"}],
+        "message": "x",
+    }
     return [
         *(
             row(f"{method} /redis/v1{path}", redis, url="/redis/v1/rpop/sdxl_queue")
@@ -146,7 +152,7 @@ def lanes() -> list[Row]:
                 url=f"/worker/v1/jobs/{{job}}/{verb}",
                 body=said,
             )
-            for verb in ("progress", "complete", "fail", "release")
+            for verb in ("progress", "grant", "complete", "fail", "release")
         ),
         row("GET /metrics", *["401 metrics_key_required"] * 4, "200"),
     ]
@@ -190,6 +196,44 @@ def functions() -> list[Row]:
             },
         ),
         row(
+            f"POST {at}/generate-images",
+            keyless,
+            nobodys,
+            "404 batch_not_found",
+            "202",
+            nobodys,
+            body={"prompt": "a robot", "model": "sandbox", "batchId": "{batch}"},
+        ),
+        row(
+            f"POST {at}/train-model",
+            keyless,
+            nobodys,
+            "404 model_not_found",
+            # More than she has; the pictures were looked at before.
+            "402 insufficient_credits",
+            nobodys,
+            body={"modelId": "{model}", "trainingImageUrls": ["{photo}"]},
+        ),
+        row(
+            f"POST {at}/train-identity",
+            keyless,
+            nobodys,
+            # Before a byte of the pictures is read.
+            "402 insufficient_credits",
+            "402 insufficient_credits",
+            "400 too_few_images",
+            body={"identityName": "Ada", "userId": "{owner}", "imageFiles": []},
+        ),
+        row(
+            f"POST {at}/delete-identity",
+            keyless,
+            nobodys,
+            "404 model_not_found",
+            "202",
+            "202",
+            body={"modelId": "{model}"},
+        ),
+        row(
             f"POST {at}/job-callback",
             "401 callback_not_proved",
             body={"jobId": "{job}", "status": "failed"},
@@ -224,6 +268,13 @@ def rest() -> list[Row]:
     for name in ("projects", "templates"):
         key = {"id": f"{{{name[:-1]}}}"}
         rows += table(name, key, {"name": "{new}"}, *hers, *the_services)
+    # Hers to begin and to remove; a training identity is begun by its function alone.
+    begun = ("201", "403 42501", "403 42501", "200") * 2
+    rows += table("batches", {"id": "{draft}"}, {"status": "processing"}, *begun)
+    rows += table("models", {"id": "{cup}"}, {"name": "{new}"}, *begun)
+    removed = ("403 42501", "403 42501", "403 42501", "200") * 2
+    rows += table("trained_identities", {"id": "{likeness}"}, {"identity_name": "{new}"}, *removed)
+    rows += table("training_steps", {}, {"user_id": "{owner}"}, *["403 42501"] * 8)
     kernels = ("401 42501", "401 42501", "403 42501", "403 42501")
     claim, complete = "/rest/v1/rpc/claim_next_job", "/rest/v1/rpc/complete_job_with_result"
     result = {"p_job_id": "{job}", "p_result_urls": ["https://evil.example"], "p_result_count": 1}
@@ -251,18 +302,21 @@ def table(name: str, key: dict[str, str], body: Any, *answers: str) -> list[Row]
     at = f"/rest/v1/{name}"
     hers = "&".join(f"{column}=eq.{value}" for column, value in key.items())
     stolen = {"user_id": "{stranger}"}
-    hidden = "200 []" if "200" in answers else "403 42501"
     shown = {"prefer": "return=representation"}
     closed = ("401 42501", "401 42501")
     add, change, replace, remove = zip(answers[:4], answers[4:], strict=True)
+
+    def hidden(answers: tuple[str, ...]) -> str:
+        return "200 []" if "200" in answers else "403 42501"
+
     asked = {"url": f"{at}?{hers or 'user_id=eq.{owner}'}", "headers": shown}
     replaced = (*closed, "403 42501", *replace) if key else ("405 PGRST105",)
     return [
         row(f"GET {at}", *closed, "200 []", "200", "200"),
         row(f"POST {at}", *closed, "403 42501", *add, body={"user_id": "{owner}"} | body),
-        row(f"PATCH {at}", *closed, hidden, *change, body=stolen, **asked),
+        row(f"PATCH {at}", *closed, hidden(change), *change, body=stolen, **asked),
         row(f"PUT {at}", *replaced, body=body | stolen | key, **asked),
-        row(f"DELETE {at}", *closed, hidden, *remove, **asked),
+        row(f"DELETE {at}", *closed, hidden(remove), *remove, **asked),
     ]
 
 

@@ -21,7 +21,6 @@ from tintype.cli.telling import Output, err, out, print_values
 from tintype.cli.trouble import told_of
 from tintype.config import Config
 from tintype.errors import OperatorError
-from tintype.workers import run_until
 
 Verbose: TypeAlias = Annotated[
     bool, Parameter(help="Tell of every job too.", negative="", show_default=False)
@@ -99,7 +98,7 @@ def worker(*, data: Data = None, verbose: Verbose = False) -> None:
                 for number in (signal.SIGTERM, signal.SIGINT):
                     loop.add_signal_handler(number, stopping.set)
                 err.print(f"worker {one.name} is ready")
-                await run_until(one, stopping)
+                await one.run_until(stopping)
 
     run(work())
 

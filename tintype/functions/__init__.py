@@ -7,7 +7,9 @@ and turns answers and errors into what Supabase's clients read. An Invocation is
 A file may declare a Contract beside its handler: what it takes, what it answers, which codes it
 refuses with. `GET /functions/v1/openapi.json` is made from these, the same for everybody.
 
-`submission` is where a job is accepted: price, hold and enqueue in one transaction.
+`submission` is where a job is accepted: price, hold and enqueue in one transaction. `picturing`
+says what a request for pictures asks for, `personal` which way somebody gets into them, `training`
+how a training may be asked for, and `acting` on whose behalf a call is made.
 """
 
 from tintype.functions.context import Context

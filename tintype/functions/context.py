@@ -7,6 +7,7 @@ from tintype.config import Config
 from tintype.database import Pool
 from tintype.functions.rate import Rate
 from tintype.functions.submission import Submitter
+from tintype.identities import Intake
 from tintype.jobs import Waiting
 from tintype.providers import Providers
 from tintype.storage import Storage
@@ -14,12 +15,15 @@ from tintype.workers import Kernel, Worker
 
 
 class Context(msgspec.Struct, frozen=True):
-    """The server's own parts. `worker` also serves calls when it does not claim by itself."""
+    """The server's own parts. `worker` also serves calls when it does not claim by itself;
+    `publishing` waits for trainings to be prepared."""
 
     kernel: Kernel
     keys: KeySet
     submitter: Submitter
     waiting: Waiting
+    publishing: Waiting
+    intake: Intake
     worker: Worker
     rate: Rate
 
