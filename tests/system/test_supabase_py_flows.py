@@ -11,7 +11,7 @@ from PIL import Image
 from realtime.types import RealtimePostgresChangesListenEvent as Listen
 from supabase_functions.errors import FunctionsHttpError
 
-from tests.support.product import Product
+from tests.support.product import Person, Product
 from tests.system.supabase_py_site import SUBSCRIBED, Apps, Changes, Ear, Stream, relayed
 
 MODEL = "gemini-3.1-flash-image"
@@ -253,10 +253,13 @@ async def test_a_client_that_was_cut_off_repairs_the_gap_by_seq(
         await channel.subscribe(seen)
         await app.generate(quantity=2, projectId=project, model=MODEL)
         await changes.until_one(result_count=1)
+        await changes.until_one(status="completed")
+        user_id = UUID(await app.user_id())
+        elsewhere = Person(product, user_id, product.keys.mint(user_id))
         relay.cut()
         last = changes.records[-1]["seq"]
-        [job] = {UUID(record["id"]) for record in changes.records}
-        while (await product.job(job)).status != "completed":
+        unheard = (await elsewhere.accepted({"projectId": project, "model": MODEL})).id
+        while (await product.job(unheard)).status != "completed":
             await asyncio.sleep(0.01)
         relay.mend()
         await seen.until(lambda heard: [s for s, _ in heard].count(SUBSCRIBED) == 2)
@@ -269,9 +272,9 @@ async def test_a_client_that_was_cut_off_repairs_the_gap_by_seq(
             .order("seq")
             .execute()
         ).data
-        assert [(row["id"], row["status"]) for row in missed] == [(str(job), "completed")]
+        assert [(row["id"], row["status"]) for row in missed] == [(str(unheard), "completed")]
         pictures = await app.client.table("generations").select("position").gt("seq", 0).execute()
-        assert len(pictures.data) == 2
+        assert len(pictures.data) == 3
         # And from here on changes flow again.
         again = (await app.generate(projectId=project, model=MODEL))["jobId"]
         await changes.until_one(id=again, status="completed")

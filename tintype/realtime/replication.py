@@ -69,7 +69,7 @@ class Stream:
                 elif length == 0:
                     if heard:
                         return messages
-                    await self._readable()
+                    await _readable(self._socket)
                     self._connection.consume_input()
                 else:
                     raise self._ended()
@@ -113,19 +113,6 @@ class Stream:
         self._connection.put_copy_data(struct.pack("!cQQQqB", b"r", lsn, lsn, lsn, microseconds, 0))
         self._connection.flush()
 
-    async def _readable(self) -> None:
-        ready = self._loop.create_future()
-
-        def wake() -> None:
-            if not ready.done():
-                ready.set_result(None)
-
-        self._loop.add_reader(self._socket, wake)
-        try:
-            await ready
-        finally:
-            self._loop.remove_reader(self._socket)
-
     def _ended(self) -> StreamEnded:
         result = self._connection.get_result()
         if result is None:
@@ -149,10 +136,13 @@ async def open_stream(url: str, slot: str, lsn: int, publications: list[str]) ->
             f'START_REPLICATION SLOT "{slot}" LOGICAL {lsn_text(lsn)} '
             f"(proto_version '1', publication_names '{','.join(publications)}')"
         )
-        result = await asyncio.to_thread(connection.exec_, command.encode())
+        connection.nonblocking = 1
+        result = await _answered(connection, command)
         if result.status != pq.ExecStatus.COPY_BOTH:
             raise StreamEnded(result.get_error_message(), _sqlstate(result))
-        connection.nonblocking = 1
+    except psycopg.Error as error:
+        connection.finish()
+        raise StreamEnded(str(error)) from error
     except BaseException:
         connection.finish()
         raise
@@ -171,6 +161,39 @@ def lsn_number(text: str) -> int:
     """Return the number that an LSN's text stands for."""
     high, _, low = text.partition("/")
     return (int(high, 16) << 32) + int(low, 16)
+
+
+async def _answered(connection: PGconn, command: str) -> PGresult:
+    """Send a command and wait for its answer; on the loop, so that it can be given up.
+
+    A thread that waits for libpq cannot be called back, and its connection must not be finished
+    under it.
+    """
+    connection.send_query(command.encode())
+    connection.flush()
+    while connection.is_busy():
+        await _readable(connection.socket)
+        connection.consume_input()
+    result = connection.get_result()
+    if result is None:
+        raise StreamEnded("Postgres did not answer.")
+    return result
+
+
+async def _readable(socket: int) -> None:
+    """Wait until there is something to read."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+
+    def wake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(socket, wake)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(socket)
 
 
 def _connect(url: str) -> PGconn:
