@@ -233,3 +233,15 @@ async def test_without_credits_nothing_is_trained(idle_product: Product) -> None
     body = {"modelId": model_id, "trainingImageUrls": await uploaded(poor, 1)}
     status, told = await refused(poor, body)
     assert (status, told["required"]) == (402, PRICE)
+
+
+@pytest.mark.parametrize("steps, parts", [(1, 1), (1000, 1), (1001, 2), (4000, 4)])
+async def test_a_training_is_paid_by_the_thousand_steps(
+    anna: Person, steps: int, parts: int
+) -> None:
+    model_id = await begin_row(anna, "models", name="Zoë", status="training")
+    [url] = await uploaded(anna, 1)
+    answer = await anna.call(
+        "train-model", {"modelId": model_id, "trainingImageUrls": [url], "steps": steps}
+    )
+    assert (answer.status_code, answer.json()["creditsHeld"]) == (202, PRICE * parts)

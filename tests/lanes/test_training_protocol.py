@@ -159,7 +159,7 @@ async def test_a_training_goes_from_its_claim_to_other_hands(
     assert (model["adapter_bytes"], model["step"], model["loss"]) == (len(ADAPTER), 10, 0.25)
     stored = await bench.product.http.get(
         f"/storage/v1/object/authenticated/{model['adapter_bucket']}/{model['adapter_path']}",
-        headers=bench.person.headers,
+        headers=bench.product.service().headers,
     )
     assert stored.content == ADAPTER
     assert model["adapter_path"].endswith("/pytorch_lora_weights.safetensors")

@@ -356,6 +356,11 @@ async def test_a_removed_user_leaves_nothing_but_the_ledger(
         assert {row["user_id"] for row in owners} <= {BERT}, table
     [left] = await pool.fetch("select * from tintype.claim_removals(10, 60)")
     assert left["kind"] == "identity", "an identity has a removal of its own"
+    await admin.execute("update tintype.removals set not_before = now() where done_at is null")
+    late = await pool.fetch("select * from tintype.claim_removals(10, 60)")
+    assert [row["user_id"] for row in late if row["kind"] == "user"] == [ANNA, ANNA], (
+        "a token that is out may still have brought something"
+    )
     assert await admin.fetchval("select count(*) from credit_entries where user_id = $1", ANNA) > 5
     await assert_the_ledger_holds(pool)
 

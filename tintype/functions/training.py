@@ -15,6 +15,7 @@ import msgspec
 from tintype.config import IdentitiesConfig
 from tintype.errors import InvalidRequest
 from tintype.functions.contract import told
+from tintype.jobs import JobType
 
 BASES = ("flux", "sdxl")
 IMAGES_MAX = 40
@@ -140,6 +141,11 @@ def training_settings(
         "sample_prompts": [prompt.format(word) for prompt in SAMPLE_PROMPTS],
         "checkpoint_every": CHECKPOINT_EVERY_STEPS,
     }
+
+
+def training_price(kind: JobType, steps: int) -> int:
+    """Return what a training costs, in credits: the type's price for each `kind.steps` begun."""
+    return kind.price_credits * -(-steps // kind.steps)
 
 
 def trigger_word_of(name: str, owner: object) -> str:

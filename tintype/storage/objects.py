@@ -87,8 +87,9 @@ class Storage:
         )
         try:
             async with rows.acting(self.pool) as connection:
-                if uploader.principal is not None:
-                    await rows.confirm(connection, uploader.principal, draft.bucket, draft.name)
+                await rows.confirm(
+                    connection, uploader.principal, uploader.owner, draft.bucket, draft.name
+                )
                 identity, replaced = await rows.record(
                     connection,
                     stored,

@@ -19,6 +19,8 @@ from tintype.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from tintype.storage import keys
 
 CACHE_CONTROL = "max-age=3600"
+# The owner of what a worker outside the server uploaded begins so, until it is handed over.
+WORKER = "worker:"
 # A reader whose object was replaced between row and bytes looks the row up again, this often.
 REPLACED_TRIES_MAX = 5
 
@@ -208,18 +210,24 @@ async def record(
     return row["object_id"], replaced
 
 
-async def confirm(connection: Connection, principal: Principal, bucket: str, name: str) -> None:
+async def confirm(
+    connection: Connection, principal: Principal | None, owner: str | None, bucket: str, name: str
+) -> None:
     """Ask once more, in the transaction that records an object, whether its writer still may.
 
     Row-level security said so before the bytes came. A user's own folder stays a user's own; a
-    worker's job may have ended or gone to another meanwhile. Locks that job until the commit.
-    Raises `Forbidden`.
+    worker's job may have ended or gone to another meanwhile, and that of a worker's grant may have
+    been removed with all that it had. Locks that job until the commit. Raises `Forbidden`.
     """
-    if principal.worker_id is None:
+    if principal is None and (owner or "").startswith(WORKER):
+        is_right = await connection.fetchval("select tintype.confirm_grant($1, $2)", bucket, name)
+    elif principal is not None and principal.worker_id is not None:
+        key_id = UUID(principal.claims["key_id"])
+        statement = "select tintype.confirm_write($1, $2, $3, $4)"
+        is_right = await connection.fetchval(statement, principal.worker_id, key_id, bucket, name)
+    else:
         return
-    key_id = UUID(principal.claims["key_id"])
-    statement = "select tintype.confirm_write($1, $2, $3, $4)"
-    if not await connection.fetchval(statement, principal.worker_id, key_id, bucket, name):
+    if not is_right:
         raise Forbidden("row_level_security", "new row violates row-level security policy")
 
 

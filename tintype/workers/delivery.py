@@ -106,7 +106,8 @@ async def sweep(
     async with database.transaction(kernel.pool) as connection:
         rows = await connection.fetch(queries["leftovers"], after_seconds, outside_seconds, limit)
         for row in rows:
-            for one in await connection.fetch(queries["undelivered"], row["job_id"]):
+            place = row["job_id"], str(row["user_id"]), row["buckets"]
+            for one in await connection.fetch(queries["undelivered"], *place):
                 await kernel.storage.remove(one["bucket_id"], [one["name"]])
             for bucket in row["buckets"]:
                 await kernel.storage.sweep(bucket, f"{row['user_id']}/{row['job_id']}/")

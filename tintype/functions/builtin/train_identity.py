@@ -43,6 +43,7 @@ from tintype.functions.training import (
     TRAINING_REFUSALS,
     TRAINING_SECONDS_MAX,
     TrainingChoices,
+    training_price,
     training_settings,
     trigger_word_of,
 )
@@ -199,15 +200,12 @@ def _check_hub(invocation: Invocation) -> None:
 
 
 async def _check_credits(invocation: Invocation, user_id: UUID) -> None:
-    """Refuse who could not pay before a gigabyte is read; the hold itself decides."""
+    """Refuse who could not pay the least before a gigabyte is read; the hold itself decides."""
     account = await credits.get(invocation.context.pool, user_id)
     available = invocation.context.config.credits.welcome if account is None else account.available
-    if available < _price():
-        raise InsufficientCredits(required=_price(), available=available)
-
-
-def _price() -> int:
-    return jobs.job_types()[JOB_TYPE].price_credits
+    least = training_price(jobs.job_types()[JOB_TYPE], 1)
+    if available < least:
+        raise InsufficientCredits(required=least, available=available)
 
 
 async def _receive(invocation: Invocation, folder: Path) -> Acceptance:
@@ -281,7 +279,7 @@ class _Draft:
         """Return the job to be, still without its pictures."""
         return Submission(
             user_id=self._user_id,
-            amount=_price(),
+            amount=training_price(jobs.job_types()[JOB_TYPE], self._settings["steps"]),
             units=1,
             quantity=1,
             prompt="; ".join(self._settings["sample_prompts"]),

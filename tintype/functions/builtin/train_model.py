@@ -34,6 +34,7 @@ from tintype.functions.training import (
     TRAINING_REFUSALS,
     TRAINING_SECONDS_MAX,
     TrainingChoices,
+    training_price,
     training_settings,
     trigger_word_of,
 )
@@ -149,7 +150,7 @@ def _submission(
     kind = jobs.job_types()[JOB_TYPE]
     return Submission(
         user_id=user_id,
-        amount=kind.price_credits,
+        amount=training_price(kind, settings["steps"]),
         units=1,
         quantity=1,
         prompt=settings["sample_prompts"][0],

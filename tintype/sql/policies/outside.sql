@@ -37,6 +37,7 @@ tintype.revoke_worker(text),
 tintype.see_worker(uuid),
 tintype.note_callback(uuid, uuid),
 tintype.prolong(uuid, integer),
+tintype.confirm_grant(text, text),
 tintype.confirm_write(uuid, uuid, text, text),
 tintype.job_written_to(uuid, uuid, text, text),
 tintype.worker_may_write(text, text),
@@ -50,6 +51,7 @@ tintype.revoke_worker(text),
 tintype.see_worker(uuid),
 tintype.note_callback(uuid, uuid),
 tintype.prolong(uuid, integer),
+tintype.confirm_grant(text, text),
 tintype.confirm_write(uuid, uuid, text, text),
 tintype.is_in_scope(public.jobs, text, text),
 tintype.pop(uuid, text, text, integer, jsonb),
@@ -83,10 +85,9 @@ using (
       select from public.jobs as j
       where
         j.result_count > 0
-        and j.id = case
-          when (storage.foldername(name))[2] ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
-          then (storage.foldername(name))[2]::uuid
-        end
+        and j.id = substring(
+          name from '^[^/]+/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/'
+        )::uuid
     )
     or exists (
       select from public.trained_identities as i

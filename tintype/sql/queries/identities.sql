@@ -44,7 +44,7 @@ select
 -- name: other_removals
 select count(*)
 from tintype.removals as r
-where r.user_id = $1 and r.id <> $2 and r.done_at is null;
+where r.user_id = $1 and r.id <> $2 and r.kind <> 'user' and r.done_at is null;
 
 -- name: listing
 select

@@ -130,6 +130,7 @@ begin
   ) then
     return null;
   end if;
+  delete from tintype.removals as r where r.id = tintype.late_removal(p_user_id);
   -- GoTrue, run on the same tables, cannot read a token that is null.
   insert into auth.users (
     instance_id, id, aud, role, email, encrypted_password, email_confirmed_at, banned_until,
@@ -531,6 +532,10 @@ begin
       return false;
     end if;
     perform tintype.plan_removal(p_user_id, p_user_id, 'user', null, '[]', 0);
+    -- A token that is out opens storage until it expires.
+    perform tintype.plan_removal(
+      tintype.late_removal(p_user_id), p_user_id, 'user', null, '[]', 90000
+    );
     return true;
   end if;
   update auth.users as u

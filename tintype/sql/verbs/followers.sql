@@ -551,6 +551,14 @@ as $$
   select md5('public.models/' || p_model_id)::uuid
 $$;
 
+-- The id of the second removal of a user, for what came after the first.
+create or replace function tintype.late_removal(p_user_id uuid) returns uuid
+language sql immutable security definer
+set search_path = ''
+as $$
+  select md5('late ' || p_user_id)::uuid
+$$;
+
 -- Leaves to the remover what a model or identity that is deleted has elsewhere, whoever deletes it.
 create or replace function tintype.leave_to_remover() returns trigger
 language plpgsql security definer

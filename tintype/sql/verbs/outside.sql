@@ -176,3 +176,21 @@ begin
     );
 end
 $$;
+
+-- Whether a file that a worker was granted may still be kept: its job is there, going on or ended.
+-- What an erased job brings late would be found by nobody. Locks the job until the commit.
+create or replace function tintype.confirm_grant(p_bucket text, p_name text) returns boolean
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  perform from public.jobs as j
+  where
+    j.id = substring(
+      p_name from '^[^/]+/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/'
+    )::uuid
+    and tintype.is_in_scope(j, p_bucket, p_name)
+  for share;
+  return found;
+end
+$$;
