@@ -22,6 +22,7 @@ from bench import (
     limit,
     machine,
     postgres,
+    readiness,
     realtime,
     report,
     rest,
@@ -47,6 +48,7 @@ SECTIONS: dict[str, Callable[[Run], Awaitable[None]]] = {
     "lanes": lanes.measure,
     "training": training.measure,
     "validation": validation.measure,
+    "readiness": readiness.measure,
 }
 NEEDS_PEERS = {"settle", "enqueue"}
 

@@ -42,6 +42,7 @@ GOALS = (
     Goal("rest_read_over_bare_p50_ms", below=1.5),
     Goal("storage_memory_growth_mb", below=64.0),
     Goal("rpop_p99_ms_at_1", below=15.0),
+    Goal("readiness_seconds", below=2.0),
     Goal("validation_largest_memory_growth_mb", below=100.0),
     Goal("validation_smallest_memory_growth_mb", below=100.0),
     Goal("idle_lanes_percent", below=3.0),

@@ -139,6 +139,13 @@ def test_a_tiny_bench_measures_everything_it_promises_of_lanes(
 
 
 @pytest.mark.timeout(300)
+def test_a_tiny_bench_measures_everything_it_promises_of_readiness(
+    repository: Path, postgres_url: str, tmp_path: Path
+) -> None:
+    assert measured(repository, postgres_url, tmp_path, "readiness")["readiness_seconds"] > 0
+
+
+@pytest.mark.timeout(300)
 def test_a_tiny_bench_measures_everything_it_promises_of_validation(
     repository: Path, postgres_url: str, tmp_path: Path
 ) -> None:
