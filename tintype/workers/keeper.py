@@ -8,6 +8,7 @@ its leases, so that a hung worker does not hold jobs for ever.
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import UUID
 
 import asyncpg
@@ -39,6 +40,7 @@ class Keeper:
         self._leases: set[UUID] = set()
         self._guard = threading.Lock()
         self._stopping = threading.Event()
+        self._own: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
         self._moved_at = clock.monotonic_seconds()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -66,6 +68,11 @@ class Keeper:
     async def stop(self) -> None:
         """End the thread; what it was told of expires in its time."""
         self._stopping.set()
+        if self._own is not None:
+            loop, ended = self._own
+            # Its loop may have closed at this very moment.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(ended.set)
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, CONNECT_SECONDS_MAX)
 
@@ -75,7 +82,10 @@ class Keeper:
     async def _run(self) -> None:
         pause = self._lease_seconds / RENEWALS_PER_LEASE
         connection: asyncpg.Connection[asyncpg.Record] | None = None
-        while not await asyncio.to_thread(self._stopping.wait, pause):
+        ended = asyncio.Event()
+        self._own = asyncio.get_running_loop(), ended
+        # On this loop and not in a further thread: a process that ends does not wait for it.
+        while not self._stopping.is_set() and not await _is_set(ended, pause):
             try:
                 if connection is None or connection.is_closed():
                     connection = await asyncpg.connect(
@@ -107,3 +117,12 @@ class Keeper:
         )
         if lost and self._loop is not None:
             self._loop.call_soon_threadsafe(self._lost, lost)
+
+
+async def _is_set(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for the event; False when `seconds` are over first."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
