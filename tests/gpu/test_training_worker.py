@@ -135,12 +135,12 @@ async def steps_of(bench: Bench, job_id: UUID) -> list[dict[str, Any]]:
 
 
 async def handed_in(bench: Bench, job_id: UUID) -> None:
-    """Wait until the adapter is recorded."""
+    """Wait until the training is paid: its owner can read the adapter from then on."""
 
     async def is_in() -> bool:
         found = await bench.product.job(job_id)
         assert found.status in ("queued", "processing", "completed"), found.error_message
-        return (await model_of(bench, job_id))["adapter_path"] is not None
+        return found.status == "completed"
 
     await until(is_in)
 
