@@ -80,7 +80,7 @@ async def opened(keys: KeySet, pool: Pool, settings: Settings) -> AsyncIterator[
     app = Starlette(routes=list(routes(keys, pool, settings)))
     async with (
         serving(app) as url,
-        httpx2.AsyncClient(base_url=f"{url}/auth/v1", timeout=30) as http,
+        httpx2.AsyncClient(base_url=f"{url}/auth/v1", timeout=100) as http,
     ):
         yield Site(url, keys, http)
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -11,9 +10,10 @@ from typing import Any
 
 import msgspec
 
+from tests.support.processes import free_port
 from tintype.database.launch import alive, read_postmaster
 
-SECONDS_MAX = 60
+SECONDS_MAX = 200
 
 
 @dataclass
@@ -141,9 +141,3 @@ class Shell:
 def _heed_interrupts() -> None:
     # A suite that runs in the background ignores Ctrl-C, and whatever it starts would inherit that.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.cli.terminal import Shell, free_port
+from tests.cli.terminal import Shell
+from tests.support.processes import free_port
 from tintype.cli import presence
 
 NAMES = [
@@ -144,7 +145,7 @@ def test_a_command_beside_a_server_that_is_just_starting_takes_nothing_from_it(
     adding = [shell.start("users", "add", f"{name}@example.com") for name in ("a", "b")]
     served = shell.serve(port=port)
     for process in adding:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
         assert "@example.com" in out
     assert len(shell.run("users", "list", "--json").json()) == 2

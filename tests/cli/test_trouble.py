@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.cli.terminal import Shell, free_port
+from tests.cli.terminal import Shell
+from tests.support.processes import free_port
 
 ALL = [
     ("serve",),

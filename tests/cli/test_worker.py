@@ -19,7 +19,7 @@ async def test_a_worker_of_its_own_does_the_jobs_and_drains(
     shell.read_until(watching, "queued", stream="stderr")
     worker = shell.start("worker", **environment)
     shell.read_until(worker, "is ready", stream="stderr")
-    out, err = watching.communicate(timeout=60)
+    out, err = watching.communicate(timeout=200)
     assert watching.returncode == 0, err
     assert (shell.folder / out.strip()).read_bytes()
     ended = shell.end(worker)

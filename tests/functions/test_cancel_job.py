@@ -124,12 +124,13 @@ async def test_a_job_at_the_provider_is_canceled_at_once(product: Product) -> No
 
 async def test_a_picture_that_comes_after_the_cancel_is_dropped(idle_product: Product) -> None:
     person = await idle_product.person(5)
-    idle_product.provider.script(seconds=0.3)
+    idle_product.provider.opened.clear()
     job = await person.accepted({"quantity": 2})
     working = asyncio.create_task(person.call("image-worker"))
     while idle_product.provider.in_flight < 2:
         await asyncio.sleep(0.01)
     assert (await canceled(person, job))["creditsReleased"] == 2
+    idle_product.provider.opened.set()
     assert (await working).json() == {"message": "No jobs available"}
     assert idle_product.provider.delivered == 2
     assert await idle_product.count("public.generations") == 0

@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from support.serve import serving
+from support.serve import ANSWER_SECONDS_MAX, serving
 from tintype.functions.wire.cors import ALLOW_HEADERS, ALLOW_METHODS, Cors
 
 ORIGIN = {"Origin": "https://app.example"}
@@ -31,7 +31,7 @@ routes = [Route("/fine", fine), Route("/broken", broken), Route("/own", own)]
 async def asked(method: str, path: str, headers: dict[str, str] | None = None) -> httpx2.Response:
     async with (
         serving(Cors(Starlette(routes=routes))) as url,
-        httpx2.AsyncClient(verify=False) as client,
+        httpx2.AsyncClient(verify=False, timeout=ANSWER_SECONDS_MAX) as client,
     ):
         return await client.request(method, url + path, headers=ORIGIN | (headers or {}))
 
@@ -72,7 +72,10 @@ async def test_an_app_that_fails_before_it_answers_is_answered_for() -> None:
         if scope["type"] == "http":
             raise RuntimeError("the reason stays inside")
 
-    async with serving(Cors(app)) as url, httpx2.AsyncClient(verify=False) as client:
+    async with (
+        serving(Cors(app)) as url,
+        httpx2.AsyncClient(verify=False, timeout=ANSWER_SECONDS_MAX) as client,
+    ):
         answer = await client.get(url + "/", headers=ORIGIN)
     assert answer.status_code == 500
     assert answer.headers["access-control-allow-origin"] == "*"

@@ -192,7 +192,7 @@ async def test_while_the_database_breaks_off_every_yes_is_kept_and_every_no_is_c
 
 async def break_off(product: Product) -> None:
     """End every connection of the product again and again for a second."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         for _ in range(12):
             await product.admin.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity"

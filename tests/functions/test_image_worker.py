@@ -170,10 +170,12 @@ async def test_a_job_that_takes_long_goes_on_without_its_caller(
 
 async def test_too_many_calls_are_told_when_to_come_back(idle_product: Product) -> None:
     call = idle_product.http.post
-    count = image_worker.RATE.limit.count + 15
+    # More than come back while a busy machine answers them.
+    more = 100
+    count = image_worker.RATE.limit.count + more
     answers = await asyncio.gather(*(call("/functions/v1/image-worker") for _ in range(count)))
     refused = [answer for answer in answers if answer.status_code != 200]
-    assert 0 < len(refused) <= 15
+    assert 0 < len(refused) <= more
     assert all(answer.json() == NO_JOBS for answer in answers if answer not in refused)
     for answer in refused:
         assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from support.project import Project
-from support.serve import serving
+from support.serve import ANSWER_SECONDS_MAX, serving
 from tests.functions.test_body import head, read_answer, socket_to
 from tintype import listening
 from tintype.functions.function import Function
@@ -39,7 +39,7 @@ def counting(project: Project, source: str = COUNTING) -> dict[str, Any]:
 
 
 async def reached(event: asyncio.Event) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await event.wait()
     event.clear()
 
@@ -98,7 +98,9 @@ async def test_a_body_that_stops_coming_is_given_up(
         assert project.runtime is not None
         async with (
             serving(Patience(project.runtime)) as url,
-            httpx2.AsyncClient(base_url=url, verify=False, trust_env=False) as client,
+            httpx2.AsyncClient(
+                base_url=url, verify=False, trust_env=False, timeout=ANSWER_SECONDS_MAX
+            ) as client,
             socket_to(client) as (_, writer),
         ):
             writer.write(head("count", "Content-Length: 100") + b"begun")

@@ -23,7 +23,7 @@ from tintype.worker_client import JobFailed, Task, WorkerClient, client
 
 torch = tiny.torch
 safetensors = pytest.importorskip("safetensors.torch", reason="pip install 'tintype[gpu]'")
-WAIT_SECONDS_MAX = 30
+WAIT_SECONDS_MAX = 100
 
 
 class Shelf:

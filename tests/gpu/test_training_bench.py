@@ -22,7 +22,7 @@ def test_a_tiny_bench_measures_the_steps_of_a_training(
         env=os.environ | {"DATABASE_URL": postgres_url},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
     assert ran.returncode == 0, ran.stderr
     found = json.loads(out.read_text())

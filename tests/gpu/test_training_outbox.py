@@ -15,7 +15,7 @@ from tintype.gpu.training.outbox import Outbox
 from tintype.worker_client import JobLost, WorkerRefused
 
 assert tiny.torch is not None
-WAIT_SECONDS_MAX = 10
+WAIT_SECONDS_MAX = 60
 
 
 class Task:

@@ -14,7 +14,7 @@ from tests.support.processes import Process, tintype
 from tintype.gpu import AdapterCache, Studio, work
 from tintype.worker_client import WorkerClient
 
-WAIT_SECONDS_MAX = 60
+WAIT_SECONDS_MAX = 200
 SMALL = {"width": 64, "height": 64, "sample_steps": 3}
 SHORT = {"width": 32, "height": 32, "sample_steps": 3, "frame_num": 9}
 

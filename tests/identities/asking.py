@@ -10,7 +10,7 @@ import httpx2
 from tests.identities.bodies import base64_of, picture
 from tests.support.product import Person, Product
 
-WAIT_SECONDS_MAX = 30
+WAIT_SECONDS_MAX = 100
 _PICTURES: dict[int, str] = {}
 
 

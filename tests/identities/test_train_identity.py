@@ -220,7 +220,7 @@ async def test_of_two_that_spend_the_same_credits_one_is_taken_and_the_other_lea
     answers = await asyncio.gather(train(person), train(person))
     assert sorted(one.status_code for one in answers) == [200, 402]
     await product.admin.execute("update tintype.removals set not_before = now()")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while await product.admin.fetchval(
             "select count(*) from tintype.removals where done_at is null"
         ):

@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,9 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.support.processes import free_port
 from tests.support.serve import serving
 
-START_SECONDS_MAX = 10
+START_SECONDS_MAX = 60
 TOKEN = "upstash-token"
 
 
@@ -65,9 +65,7 @@ async def running_redis(folder: Path) -> AsyncIterator[RedisServer]:
     if program is None:
         assert not os.environ.get("CI"), "redis-server is installed by .ci/run"
         pytest.skip("redis-server is not installed here (Debian: apt-get install redis-server)")
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    server = RedisServer(program, folder, port)
+    server = RedisServer(program, folder, free_port())
     await server.start()
     try:
         yield server

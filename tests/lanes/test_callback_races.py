@@ -16,7 +16,7 @@ from tintype.jobs import Job
 from tintype.workers import outside
 from tintype.workers.outside import files, outcome
 
-SECONDS_MAX = 30
+SECONDS_MAX = 100
 
 
 @pytest.fixture

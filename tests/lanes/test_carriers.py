@@ -175,12 +175,12 @@ async def test_a_carrier_that_stops_takes_its_jobs_back(bench: Bench, server: Re
     carrier = carrier_of(bench.product, RedisLists(server.url))
     second = carrier_of(bench.product, RedisLists(server.url))
     carrier.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while await server.client.llen(QUEUE) == 0:
             await asyncio.sleep(0.02)
     second.start()
     await carrier.stop()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while (await bench.product.job(job_id)).attempt == 1 or not await server.client.llen(QUEUE):
             await asyncio.sleep(0.02)
     await second.stop()

@@ -16,7 +16,7 @@ from tintype.workers import outside
 JOBS_PER_QUEUE = 30
 WORKERS_PER_QUEUE = 2
 KILLS = 8
-SECONDS_MAX = 100
+SECONDS_MAX = 250
 ROOT = Path(__file__).parent.parent.parent
 QUEUES = {
     # Queue → job type, outputs of each job, the program that drains it.

@@ -10,6 +10,7 @@ from upstash_redis.asyncio import Redis
 from upstash_redis.errors import UpstashError
 
 from tests.lanes.bench_of_work import Bench
+from tests.support.serve import ANSWER_SECONDS_MAX
 
 QUEUE = "sdxl_queue"
 
@@ -106,7 +107,9 @@ async def test_the_originals_worker_polls_with_a_path_and_a_bearer(
     bench: Bench, job_id: UUID
 ) -> None:
     headers = {"authorization": f"Bearer {bench.credentials.lane_token}"}
-    async with httpx2.AsyncClient(base_url=bench.redis_url, headers=headers) as http:
+    async with httpx2.AsyncClient(
+        base_url=bench.redis_url, headers=headers, timeout=ANSWER_SECONDS_MAX
+    ) as http:
         taken = (await http.get(f"/rpop/{QUEUE}")).json()
         assert json.loads(taken["result"])["id"] == str(job_id)
         assert (await http.get(f"/rpop/{QUEUE}")).json() == {"result": None}

@@ -187,7 +187,7 @@ async def test_a_row_of_images_tells_its_subscriber_how_it_goes(
     for view, told in heard.items():
         channel.on_postgres_changes("*", told.append, table=view)
     await channel.subscribe(lambda state, _: ready.set() if state == "SUBSCRIBED" else None)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         await ready.wait()
         await bench.enqueue(quantity=2)
         job = await taken(original)
@@ -287,7 +287,7 @@ async def test_a_claim_that_waits_gets_nothing_after_its_worker_was_shut_out(ben
     waiting = asyncio.ensure_future(
         http.post("/worker/v1/claim", json={"wait_seconds": 20}, headers=headers)
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while not await bench.product.admin.fetchval("select max(seen_at) from tintype.workers"):
             await asyncio.sleep(0.01)
         await outside.revoke_worker(bench.product.pool, "gpu-1")

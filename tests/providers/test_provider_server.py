@@ -8,6 +8,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests.support.serve import ANSWER_SECONDS_MAX
+
 
 async def test_it_runs_as_a_process_and_is_told_over_http(repository: Path) -> None:
     process = await asyncio.create_subprocess_exec(
@@ -22,7 +24,9 @@ async def test_it_runs_as_a_process_and_is_told_over_http(repository: Path) -> N
     assert process.stdout is not None
     try:
         url = json.loads(await process.stdout.readline())["url"]
-        async with httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        async with httpx2.AsyncClient(
+            base_url=url, trust_env=False, timeout=ANSWER_SECONDS_MAX
+        ) as client:
             script = {"sequence": ["unavailable", None, "dropped"], "weights": {"empty": 0.5}}
             assert (await client.post("/control/script", json=script)).status_code == 200
             body = {"contents": [{"parts": [{"text": "a robot"}]}]}

@@ -339,6 +339,6 @@ async def test_a_row_is_asked_about_only_when_its_commit_can_be_seen(
     await comes_true(waits)
     assert not waiting.done()
     await transaction.commit()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await waiting
     await writer.close()

@@ -176,7 +176,7 @@ async def test_old_messages_are_removed_and_new_ones_stay(
             days,
         )
     query = "select event from realtime.messages order by event::integer"
-    async with open_site(database_url, keys), asyncio.timeout(20):
+    async with open_site(database_url, keys), asyncio.timeout(60):
         while len(left := await admin.fetch(query)) > 6:
             await asyncio.sleep(0.01)
     assert [row["event"] for row in left] == ["0"] * 3 + ["2"] * 3

@@ -7,6 +7,8 @@ import httpx2
 import pytest
 from realtime_site import Site, Talker, is_quiet
 
+from tests.support.serve import ANSWER_SECONDS_MAX
+
 Admin = "asyncpg.Connection[asyncpg.Record]"
 POST = "/realtime/v1/api/broadcast"
 SAID = {"type": "broadcast", "event": "e", "payload": {"n": 1}}
@@ -186,7 +188,9 @@ async def test_any_topic_name_is_only_a_value(
 async def post(site: Site, token: str, **options: Any) -> int:
     path = options.pop("path", POST)
     headers = {"apikey": site.keys.anon_key, "authorization": f"Bearer {token}"}
-    async with httpx2.AsyncClient(base_url=site.url, trust_env=False) as http:
+    async with httpx2.AsyncClient(
+        base_url=site.url, trust_env=False, timeout=ANSWER_SECONDS_MAX
+    ) as http:
         answer = await http.post(path, headers=headers, **options)
     assert answer.content == b""
     return answer.status_code

@@ -16,7 +16,7 @@ Admin = "asyncpg.Connection[asyncpg.Record]"
 @pytest.fixture(autouse=True)
 async def watched(site: Site) -> None:
     """Wait until it is known which transactions are recent."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not site.realtime._changes.recent._samples:
             await asyncio.sleep(0.01)
 

@@ -7,12 +7,16 @@ import httpx2
 import pytest
 from realtime_site import Site, Talker
 
+from tests.support.serve import ANSWER_SECONDS_MAX
+
 POST = "/realtime/v1/api/broadcast"
 
 
 async def post(site: Site, path: str = POST, **options: Any) -> httpx2.Response:
     headers = {"apikey": site.keys.anon_key} | options.pop("headers", {})
-    async with httpx2.AsyncClient(base_url=site.url, trust_env=False) as http:
+    async with httpx2.AsyncClient(
+        base_url=site.url, trust_env=False, timeout=ANSWER_SECONDS_MAX
+    ) as http:
         return await http.post(path, headers=headers, **options)
 
 

@@ -12,7 +12,7 @@ from rest_site import Site, authenticate
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from support.serve import serving
+from support.serve import ANSWER_SECONDS_MAX, serving
 from tintype import database
 from tintype.rest import open_rest
 
@@ -44,7 +44,9 @@ async def opened(pool: database.Pool, database_url: str) -> AsyncIterator[Site]:
     try:
         async with (
             serving(app) as url,
-            httpx2.AsyncClient(base_url=f"{url}/rest/v1", trust_env=False) as http,
+            httpx2.AsyncClient(
+                base_url=f"{url}/rest/v1", trust_env=False, timeout=ANSWER_SECONDS_MAX
+            ) as http,
         ):
             yield Site(url, rest, http)
     finally:

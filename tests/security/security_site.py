@@ -21,7 +21,7 @@ from tintype import credits
 
 CREDITS = 20
 PASSWORD = "correct horse"
-ANSWER_SECONDS_MAX = 20
+ANSWER_SECONDS_MAX = 60
 CALLERS = ("nobody", "anon", "stranger", "owner", "service")
 TUS = {"tus-resumable": "1.0.0"}
 CHUNK = TUS | {"content-type": "application/offset+octet-stream", "upload-offset": "0"}

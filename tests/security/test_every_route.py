@@ -55,8 +55,10 @@ async def test_nobody_else_reads_or_changes_what_is_adas(scene: Scene, caller: s
             "insert into public.projects (user_id, name) values ($1, 'sentinel')", scene.owner.id
         )
         change = (await ada.hear("postgres_changes"))["data"]
-    assert (change["table"], change["record"]["name"]) == ("projects", "sentinel")
-    await scene.product.admin.execute("delete from public.projects where name = 'sentinel'")
+        assert (change["table"], change["record"]["name"]) == ("projects", "sentinel")
+        await scene.product.admin.execute("delete from public.projects where name = 'sentinel'")
+        # Who follows next is not told of it any more.
+        assert (await ada.hear("postgres_changes"))["data"]["type"] == "DELETE"
 
 
 @pytest.mark.parametrize("caller", ["owner", "service"])

@@ -35,7 +35,7 @@ async def exchange(address: tuple[str, int], *parts: bytes) -> bytes:
     """Send the parts and return all that comes back until the server ends the connection."""
     reader, writer = await asyncio.open_connection(*address)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             for part in parts:
                 writer.write(part)
                 await writer.drain()

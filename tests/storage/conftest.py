@@ -12,7 +12,7 @@ from starlette.routing import Mount
 from storage_site import OBJECT_BYTES_MAX, SECRET, MakeBucket, Site, authenticate
 
 from support.s3 import S3Server
-from support.serve import serving
+from support.serve import ANSWER_SECONDS_MAX, serving
 from tintype import database
 from tintype.config import Config, ServerConfig, StorageConfig
 from tintype.storage import Storage, open_storage, routes
@@ -36,7 +36,10 @@ def storage(config: Config, pool: database.Pool) -> Storage:
 @pytest.fixture
 async def site(storage: Storage) -> AsyncIterator[Site]:
     app = Starlette(routes=[Mount("/storage/v1", routes=routes(storage, authenticate))])
-    async with serving(app) as url, httpx2.AsyncClient(base_url=f"{url}/storage/v1") as http:
+    async with (
+        serving(app) as url,
+        httpx2.AsyncClient(base_url=f"{url}/storage/v1", timeout=ANSWER_SECONDS_MAX) as http,
+    ):
         yield Site(url, storage, http)
 
 

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from tests.support.processes import free_port
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -55,9 +56,7 @@ class ServedStorage:
     """The child. `kill` is SIGKILL to exactly its pid."""
 
     def __init__(self, database_url: str, data: Path, settings: dict[str, Any]) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/storage/v1"
         self._words = [database_url, str(data), str(self.port), json.dumps(settings)]
 

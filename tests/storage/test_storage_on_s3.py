@@ -17,7 +17,7 @@ from storage_site import JPEG, PNG, SECRET, Site, authenticate, bearer, principa
 from tus import Tus
 
 from support.s3 import S3Server
-from support.serve import serving
+from support.serve import ANSWER_SECONDS_MAX, serving
 from tintype import database
 from tintype.config import Config, StorageConfig
 from tintype.errors import OperatorError
@@ -50,7 +50,10 @@ def storage(config: Config, pool: database.Pool, s3: S3Server, bucket: str) -> S
 @pytest.fixture
 async def site(storage: Storage) -> AsyncIterator[Site]:
     app = Starlette(routes=[Mount("/storage/v1", routes=routes(storage, authenticate))])
-    async with serving(app) as url, httpx2.AsyncClient(base_url=f"{url}/storage/v1") as http:
+    async with (
+        serving(app) as url,
+        httpx2.AsyncClient(base_url=f"{url}/storage/v1", timeout=ANSWER_SECONDS_MAX) as http,
+    ):
         yield Site(url, storage, http)
 
 
@@ -137,7 +140,10 @@ async def test_a_place_that_does_not_answer_is_unavailable_and_nothing_is_record
     nowhere = S3Settings("a-bucket", "us-east-1", "http://127.0.0.1:9", "key", "secret")
     storage = Storage(config, pool, S3Backend(nowhere), Signer(SECRET))
     app = Starlette(routes=[Mount("/storage/v1", routes=routes(storage, authenticate))])
-    async with serving(app) as url, httpx2.AsyncClient(base_url=f"{url}/storage/v1") as http:
+    async with (
+        serving(app) as url,
+        httpx2.AsyncClient(base_url=f"{url}/storage/v1", timeout=ANSWER_SECONDS_MAX) as http,
+    ):
         answer = await http.post(f"/object/uploads/{ada}/a.png", headers=bearer(ada), content=PNG)
         assert (answer.status_code, answer.json()["statusCode"]) == (503, "503")
         assert "secret" not in answer.text and "127.0.0.1" not in answer.text

@@ -9,16 +9,16 @@ the cluster and exits as the command did.
 import argparse
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from tests.support.processes import free_port
 from tintype.database.launch import account_for
 
-READY_SECONDS_MAX = 30
+READY_SECONDS_MAX = 60
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -48,7 +48,7 @@ def main() -> int:
             capture_output=True,
             **account.options,
         )
-        port = _free_port()
+        port = free_port()
         words = [f"-c{key}={value}" for key, value in SETTINGS.items()]
         server = subprocess.Popen(
             [
@@ -64,7 +64,7 @@ def main() -> int:
             **account.options,
         )
         try:
-            _wait(port)
+            _wait([str(programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)])
             url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
             return subprocess.run(
                 chosen.command, env={**os.environ, "TINTYPE_TEST_DATABASE_URL": url}
@@ -74,21 +74,13 @@ def main() -> int:
             server.wait(READY_SECONDS_MAX)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait(port: int) -> None:
+def _wait(is_ready: list[str]) -> None:
     deadline = time.monotonic() + READY_SECONDS_MAX
     while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            time.sleep(0.5)
+        # It listens before it lets anybody in.
+        if subprocess.run(is_ready, stdout=subprocess.DEVNULL).returncode == 0:
             return
-        except OSError:
-            time.sleep(0.1)
+        time.sleep(0.1)
     raise SystemExit("Debian's Postgres did not start")
 
 

@@ -22,7 +22,7 @@ from tintype.config import Config
 from tintype.jobs import Job
 
 FUNCTIONS = "/functions/v1"
-CLIENT_SECONDS_MAX = 90
+CLIENT_SECONDS_MAX = 250
 EVERYTHING = """
 select
   (select count(*) from public.jobs) as jobs,

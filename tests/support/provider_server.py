@@ -89,6 +89,8 @@ class ProviderServer:
         self.always: str | None = None
         self.weights: dict[str, float] = {}
         self.seconds = 0.0
+        self.opened = asyncio.Event()
+        self.opened.set()
         self._random = random.Random(0)
         self.calls: list[dict[str, Any]] = []
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT_MAX)
@@ -176,6 +178,7 @@ class ProviderServer:
         self.calls.append(call)
         self.requests.append({"path": asked.path, "headers": headers, "body": asked.body})
         await asyncio.sleep(SLOW_SECONDS if fault == "slow" else self.seconds)
+        await self.opened.wait()
         if fault == "dropped":
             writer.transport.abort()
             return False

@@ -13,6 +13,8 @@ from tintype.listening import BoundedHttp
 from tintype.realtime import FRAME_BYTES_MAX
 
 SHUTDOWN_SECONDS = 2
+# What a test's client gives a busy machine for an answer.
+ANSWER_SECONDS_MAX = 100
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from tintype import app, config
 from tintype.auth import KeySet
 
 FOLDER = Path(__file__).parent / "supabase_js"
-START_SECONDS_MAX = 30
+START_SECONDS_MAX = 200
 SAID_CHARACTERS_MAX = 2000
 
 

@@ -21,7 +21,7 @@ from tests.support.product import Product
 from tintype import credits
 
 PASSWORD = "correct horse"
-NEWS_SECONDS_MAX = 30
+NEWS_SECONDS_MAX = 100
 SUBSCRIBED = RealtimeSubscribeStates.SUBSCRIBED
 
 

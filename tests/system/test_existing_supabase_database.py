@@ -29,7 +29,7 @@ from tintype import auth, database
 from tintype.errors import OperatorError
 
 ISSUER = "https://abcdefgh.supabase.co/auth/v1"
-CHANGE_SECONDS_MAX = 20
+CHANGE_SECONDS_MAX = 100
 # supabase-py hands its own options to its parts in a way that these call old.
 pytestmark = pytest.mark.filterwarnings("ignore:The '.*' parameter is deprecated")
 ROWS = """

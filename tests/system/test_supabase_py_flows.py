@@ -223,8 +223,9 @@ async def test_nobody_else_sees_anything_of_it(apps: Apps) -> None:
         for table in tables
         for options in ({}, {"filter": f"project_id=eq.{project}"})
     ]
+    changes = await app.watch("jobs")
     job = (await app.generate(projectId=project, model=MODEL))["jobId"]
-    ended = await (await app.watch("jobs")).until_one(status="completed")
+    ended = await changes.until_one(status="completed")
     for table in tables:
         assert (await stranger.client.table(table).select("*").execute()).data == []
     with pytest.raises(FunctionsHttpError, match="no such job"):
@@ -304,10 +305,12 @@ async def test_what_commits_before_the_socket_is_open_is_not_lost(
     async with relayed(product.url) as relay:
         app = await apps.sign_up(url=relay.url)
         await app.project()  # the connection for tables is open from here on
+        product.provider.opened.clear()
         job = (await app.generate(model=MODEL))["jobId"]
         relay.hold()
         async with Stream(app, "generation_jobs", id=job) as stream:
             await stream.until(lambda rows: rows and rows[0]["status"] != "completed")
+            product.provider.opened.set()
             while (await product.job(job)).status != "completed":
                 await asyncio.sleep(0.01)
             relay.mend()

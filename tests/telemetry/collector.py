@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from tests.support.serve import serving
 
-WAIT_SECONDS_MAX = 20
+WAIT_SECONDS_MAX = 100
 
 
 class Sent(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from tests.lanes.bench_of_work import Bench
 from tests.lanes.outside_worker import OriginalWorker
 from tests.support.processes import free_port
 from tests.support.product import Product, open_product
+from tests.support.serve import ANSWER_SECONDS_MAX
 from tests.telemetry.scrapes import Scrape, ask, scrape
 from tintype import app as server
 from tintype import config, events
@@ -77,7 +78,7 @@ async def test_failures_retries_and_cancels_are_told_apart(product: Product) -> 
     product.provider.script("prompt_refused", always="unavailable")
     await person.accepted({}, prefer="wait=30")
     again = await person.accepted({})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while (await scrape(product)).of("tintype_job_retries_total", cause="transient") < 1:
             await asyncio.sleep(0.05)
     assert (await person.call("cancel-job", {"jobId": str(again.id)})).status_code == 200
@@ -144,7 +145,7 @@ async def test_callbacks_and_lost_workers_are_counted(product: Product, bench: B
     await bench.enqueue()
     assert await original.take() is not None
     await product.admin.execute("update tintype.leases set expires_at = now() - interval '1 s'")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while not (found := await scrape(product)).of("tintype_jobs_rescued_total"):
             await asyncio.sleep(0.1)
     outcomes = {
@@ -296,7 +297,10 @@ async def test_a_worker_without_a_server_is_scraped_on_a_port_of_its_own(
         },
     )
     url = f"http://127.0.0.1:{port}/metrics"
-    async with server.open_worker(chosen), httpx2.AsyncClient(trust_env=False) as client:
+    async with (
+        server.open_worker(chosen),
+        httpx2.AsyncClient(trust_env=False, timeout=ANSWER_SECONDS_MAX) as client,
+    ):
         answer = await client.get(url, headers={"authorization": "Bearer a-token"})
         assert Scrape(answer.text)["tintype_database_up"] == 1
         assert (await client.get(url)).status_code == 401

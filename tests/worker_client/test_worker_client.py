@@ -32,7 +32,7 @@ from tintype.worker_client import (
 from tintype.worker_client import client as speaking
 from tintype.workers import outside
 
-WAIT_SECONDS_MAX = 30
+WAIT_SECONDS_MAX = 100
 Handler = Callable[[Task], Awaitable[None]]
 
 

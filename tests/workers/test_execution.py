@@ -158,8 +158,14 @@ async def test_a_spent_minute_quota_waits_as_told_and_spends_no_retry(shop: Work
 async def test_many_pictures_are_not_all_asked_for_at_once(shop: Workshop) -> None:
     user = await shop.user(20)
     job = await shop.submit(user, quantity=20)
-    shop.provider.script(seconds=0.1)
-    await shop.run_one()
+    shop.provider.opened.clear()
+    running = asyncio.create_task(shop.run_one())
+    while shop.provider.in_flight < CALLS_AT_ONCE_MAX:
+        await asyncio.sleep(0.01)
+    # One more would have come by now.
+    await asyncio.sleep(0.1)
+    shop.provider.opened.set()
+    await running
     assert (await shop.job(job.id)).result_count == 20
     assert shop.provider.in_flight_most == CALLS_AT_ONCE_MAX
 

@@ -2,10 +2,10 @@
 import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 
-const CHECK_MILLISECONDS_MAX = 25_000
+const CHECK_MILLISECONDS_MAX = 120_000
 // Lines of a stack that do not say which line of the check it was.
 const NOT_OURS = /\n +at (?:.*(?:node:internal|node_modules|checks\.js).*)/g
-const HEARING_MILLISECONDS_MAX = 10_000
+const HEARING_MILLISECONDS_MAX = 60_000
 
 const tell = (line) => process.stdout.write(JSON.stringify(line) + '\n')
 const waiting = new Map()
