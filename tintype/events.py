@@ -156,6 +156,23 @@ class FunctionFailed(Event, frozen=True):
     request: str
 
 
+class FunctionLogsDropped(Event, frozen=True):
+    """Lines of functions' logs that came too fast, or while the database was away."""
+
+    count: int
+
+
+class OperatorActed(Event, frozen=True):
+    """Somebody with an operator's rights changed something; `outcome` is the code of a refusal
+    otherwise, `operator` the user, or service_role."""
+
+    operator: str
+    act: str
+    subject: str
+    outcome: str
+    request: str
+
+
 Reader = Callable[[str, dict[str, Any]], None]
 _readers: list[Reader] = []
 

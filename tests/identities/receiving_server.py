@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from tintype.config import FunctionConfig
 from tintype.functions import Cors, Loader, Runtime
+from tintype.functions.journal import Journal
 from tintype.identities import Intake, Scratch
 from tintype.listening import BoundedHttp, Patience
 
@@ -45,6 +46,7 @@ def main() -> None:
         authenticate=_nobody,
         context=Intake(scratch),  # type: ignore[arg-type]
         environment={},
+        journal=Journal(_nowhere),
     )
     config = uvicorn.Config(
         Cors(Patience(runtime)), http=BoundedHttp, loop="uvloop", lifespan="off", log_config=None
@@ -52,6 +54,10 @@ def main() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+async def _nowhere(lines: object) -> None:
+    return None
 
 
 async def _nobody(request: Request) -> None:

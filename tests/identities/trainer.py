@@ -68,10 +68,12 @@ class Trainer:
 
 
 @asynccontextmanager
-async def training(pool: Pool, keys: KeySet, url: str) -> AsyncIterator[Trainer]:
+async def training(
+    pool: Pool, keys: KeySet, url: str, trainer: Trainer | None = None
+) -> AsyncIterator[Trainer]:
     """Yield a trainer that works for the server at `url`."""
     credentials = await outside.add_worker(pool, keys, "gpu-1", ("training",))
-    trainer, stop = Trainer(), asyncio.Event()
+    trainer, stop = trainer or Trainer(), asyncio.Event()
     async with WorkerClient(url, credentials.key) as client:
         work = asyncio.create_task(run(client, trainer.train, queues=["training"], stop=stop))
         try:

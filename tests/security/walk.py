@@ -244,7 +244,16 @@ def functions() -> list[Row]:
             "200",
             body={"prompt": "a robot"},
         ),
+        row(
+            f"POST {at}/operator",
+            keyless,
+            *["403 operator_required"] * 3,
+            "200",
+            body={"view": "users"},
+        ),
         row(f"GET {at}/openapi.json", "200"),
+        # What the models can do and cost is no secret; whoever has a key of the server reads it.
+        row(f"GET {at}/list-models", keyless, *["200"] * 4),
         # Open to all, as apps need it: it runs what is due anyway, and says nothing of whose.
         row(f"GET {at}/image-worker", "200"),
         row(f"POST {at}/image-worker", "200", body={}),
@@ -276,6 +285,9 @@ def rest() -> list[Row]:
     rows += table("trained_identities", {"id": "{likeness}"}, {"identity_name": "{new}"}, *removed)
     rows += table("training_steps", {}, {"user_id": "{owner}"}, *["403 42501"] * 8)
     kernels = ("401 42501", "401 42501", "403 42501", "403 42501")
+    places = "/rest/v1/rpc/queue_positions"
+    # Only a caller's own jobs are told of, and Ada's waits for its time and stands in no line.
+    own_places = ("401 42501", "401 42501", "200 []", "200 []", "403 42501")
     claim, complete = "/rest/v1/rpc/claim_next_job", "/rest/v1/rpc/complete_job_with_result"
     result = {"p_job_id": "{job}", "p_result_urls": ["https://evil.example"], "p_result_count": 1}
     return [
@@ -283,6 +295,8 @@ def rest() -> list[Row]:
         # A GET is a read-only transaction, in which nobody claims anything.
         row(f"GET {claim}", *kernels, "405 25006"),
         row(f"POST {claim}", *kernels, "200 []", body={}),
+        row(f"GET {places}", *own_places, url=f"{places}?p_job_ids={{{{job}}}}"),
+        row(f"POST {places}", *own_places, body={"p_job_ids": ["{job}"]}),
         # Nobody has claimed it.
         row(f"POST {complete}", *kernels, "409 TT409", body=result),
         row(
@@ -291,6 +305,21 @@ def rest() -> list[Row]:
             "405 25006",
             url=f"{complete}?p_job_id={{job}}&p_result_urls={{}}&p_result_count=1",
         ),
+    ]
+
+
+def removals() -> list[Row]:
+    """What takes away that which the rows before it ask for."""
+    return [
+        row(
+            "POST /functions/v1/delete-generation",
+            "401 UNAUTHORIZED_NO_AUTH_HEADER",
+            "403 user_required",
+            "404 generation_not_found",
+            "200",
+            "200",
+            body={"ids": ["{generation}"]},
+        )
     ]
 
 
@@ -477,4 +506,13 @@ def realtime() -> list[Row]:
     ]
 
 
-WALK = [*functions(), *lanes(), *rest(), *storage(), *resumable(), *realtime(), *auth()]
+WALK = [
+    *functions(),
+    *lanes(),
+    *rest(),
+    *removals(),
+    *storage(),
+    *resumable(),
+    *realtime(),
+    *auth(),
+]

@@ -393,7 +393,7 @@ async def test_a_request_for_a_batch_that_is_busy_waits_for_nobody(
         await ending.fetch(
             "select * from tintype.settle_fail($1, 1, 'invalid', 'no', null, false)", job
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             [row] = await kernel.submit(admin, kernel.submission(ANNA, batch_id=number))
         assert row["outcome"] == "batch_busy"
     [row] = await kernel.submit(admin, kernel.submission(ANNA, batch_id=number))

@@ -1,7 +1,7 @@
 """A project with functions of its own, keys, and the runtime that serves them."""
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +15,12 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey
 from starlette.requests import Request
 
-from support.serve import serving
+from support.serve import ANSWER_SECONDS_MAX, serving
 from tintype import events
 from tintype.auth import Principal
 from tintype.config import FunctionConfig
 from tintype.errors import Unauthenticated
+from tintype.functions.journal import Journal, Line
 from tintype.functions.loader import Loader
 from tintype.functions.runtime import Runtime
 from tintype.functions.wire.cors import Cors
@@ -70,6 +71,7 @@ class Project:
     answer_seconds_max: float = 150
     wall_clock_seconds_max: float = 400
     failures: list[dict[str, Any]] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
     runtime: Runtime | None = None
 
     def write(self, path: str, source: str) -> Path:
@@ -83,6 +85,10 @@ class Project:
         """Write the function `name` and let it be called without a token."""
         self.write(f"{name}/index.py", source)
         self.settings[name] = FunctionConfig(verify_jwt=False)
+
+    async def keep(self, lines: Sequence[Line]) -> None:
+        """Take what the functions said; all of it is there once `serving` has ended."""
+        self.lines.extend(lines)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[httpx2.AsyncClient]:
@@ -98,13 +104,16 @@ class Project:
             authenticate=authenticate,
             context=self.context,
             environment=self.environment,
+            journal=Journal(self.keep),
             answer_seconds_max=self.answer_seconds_max,
             wall_clock_seconds_max=self.wall_clock_seconds_max,
         )
         try:
             async with (
                 serving(Cors(self.runtime)) as url,
-                httpx2.AsyncClient(base_url=url, verify=False, trust_env=False) as client,
+                httpx2.AsyncClient(
+                    base_url=url, verify=False, trust_env=False, timeout=ANSWER_SECONDS_MAX
+                ) as client,
             ):
                 yield client
         finally:

@@ -23,7 +23,7 @@ from tintype.auth.gateway import authenticate
 from tintype.auth.keys import KeySet, open_keys
 from tintype.auth.principal import ANONYMOUS, Principal
 from tintype.auth.settings import Settings
-from tintype.auth.users import User, create_user, find_user, list_users
+from tintype.auth.users import User, app_metadata_now, create_user, find_user, list_users
 
 __all__ = [
     "ANONYMOUS",
@@ -31,6 +31,7 @@ __all__ = [
     "Principal",
     "Settings",
     "User",
+    "app_metadata_now",
     "authenticate",
     "create_user",
     "find_user",

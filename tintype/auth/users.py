@@ -5,6 +5,7 @@ a Supabase project not even that may read the table, so the SQL functions do.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,7 +13,8 @@ from uuid import UUID, uuid4
 import msgspec
 
 from tintype.auth.keys import PROVIDER
-from tintype.database import Connection, named_queries
+from tintype.auth.principal import Principal
+from tintype.database import Connection, Pool, named_queries
 from tintype.errors import Conflict, InvalidRequest
 
 EMAIL_CHARACTERS_MAX = 254
@@ -69,6 +71,34 @@ async def find_user(connection: Connection, who: str | UUID) -> User | None:
     )
     found = await connection.fetchval(known["read_user"], user_id)
     return None if found is None else _user(found)
+
+
+async def app_metadata_now(pool: Pool, principal: Principal, *, issuer: str) -> Mapping[str, Any]:
+    """Return the `app_metadata` of a token's user as it stands now, whatever the token says.
+
+    It is the row's. Of a user without a row, whom another issuer keeps, it is the token's;
+    `issuer` is our own. Somebody who is banned, signed out or removed has none. Locks nothing.
+    """
+    claims = principal.claims
+    session_id = parse_id(claims.get("session_id"))
+    found = await pool.fetchval(
+        named_queries("auth")["find_session"], principal.user_id, session_id
+    )
+    if found["user"] is None:
+        is_removed = session_id is not None and claims.get("iss") == issuer
+        said = None if is_removed else claims.get("app_metadata")
+    else:
+        is_in = found["is_open"] and not found["is_banned"]
+        said = found["user"]["app_metadata"] if is_in else None
+    return said if isinstance(said, Mapping) else {}
+
+
+def parse_id(value: object) -> UUID | None:
+    """Return the id that a text is, None for anything else."""
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 async def list_users(connection: Connection, *, limit: int = 50, offset: int = 0) -> list[User]:

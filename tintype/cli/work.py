@@ -1,8 +1,7 @@
 """Commands about jobs: list, show, cancel, requeue."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 from cyclopts import App, Parameter
@@ -14,16 +13,12 @@ from tintype.cli.reach import Data, opened_pool, run
 from tintype.cli.telling import Json, Limit, err, out, plain, print_json, print_rows
 from tintype.config import Config
 from tintype.database import Pool
-from tintype.errors import Conflict, NotFound, TintypeError
+from tintype.errors import NotFound, TintypeError
 from tintype.jobs import Job
-
-if TYPE_CHECKING:
-    from tintype.functions import Submitter
 
 work = App(name="jobs", help="Look at jobs, cancel them, run them again.")
 
 COLUMNS = ("id", "status", "result_count", "quantity", "retries", "error_code", "prompt")
-REQUEUE = "requeue"
 
 JobIds: TypeAlias = Annotated[list[UUID], Parameter(help="One or more ids.", negative="")]
 
@@ -93,17 +88,17 @@ def cancel(job_ids: JobIds, /, *, data: Data = None, json: Json = False) -> None
 def requeue(job_ids: JobIds, /, *, data: Data = None, json: Json = False) -> None:
     """Run what failed or canceled jobs did not deliver, as new jobs at the old price.
 
-    A job that is requeued twice within a day has one new job.
+    A job that is requeued twice has one new job.
 
     For example, all that failed:
       tintype jobs requeue $(tintype jobs list --status failed --json | jq -r '.[].id')
     """
 
-    from tintype.functions import Submitter
+    from tintype import functions
 
     async def one(pool: Pool, config: Config, job_id: UUID) -> dict[str, str]:
-        submitter = Submitter(pool, welcome=config.credits.welcome)
-        return {"new_id": str(await _requeue(submitter, await _find(pool, job_id), pool))}
+        submitter = functions.Submitter(pool, welcome=config.credits.welcome)
+        return {"new_id": str(await functions.requeue(pool, submitter, job_id))}
 
     _each("requeueing", job_ids, one, data=data, as_json=json)
 
@@ -147,38 +142,6 @@ async def _find(pool: Pool, job_id: UUID) -> Job:
             "job_not_found", f"There is no job {job_id}.", hint="List them: tintype jobs list"
         )
     return job
-
-
-async def _requeue(submitter: "Submitter", job: Job, pool: Pool) -> UUID:
-    from tintype.functions import Submission
-
-    if job.status not in ("failed", "canceled"):
-        raise Conflict("job_not_ended_badly", f"It is {job.status}; it does not run again.")
-    hold = await credits.hold(pool, job.id)
-    left = job.quantity - job.result_count
-    price = hold.amount // hold.units if hold else 0
-    acceptance = await submitter.submit(
-        Submission(
-            user_id=job.user_id,
-            amount=price * left,
-            units=left,
-            quantity=left,
-            prompt=job.prompt or "",
-            payload=job.payload,
-            metadata={"requeued_from": str(job.id)},
-            expires_seconds=int((job.expires_at - job.created_at) / timedelta(seconds=1)),
-            max_retries=job.max_retries,
-            project_id=job.project_id,
-            template_id=job.template_id,
-            job_type=job.job_type,
-            queue=job.queue,
-            priority=job.priority,
-            route=REQUEUE,
-            key=str(job.id),
-            fingerprint=REQUEUE,
-        )
-    )
-    return acceptance.job_id
 
 
 def _facts(job: Job) -> dict[str, object]:

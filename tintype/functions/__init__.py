@@ -21,7 +21,7 @@ from tintype.functions.loader import Loader
 from tintype.functions.openapi import openapi_document
 from tintype.functions.rate import Rate, RateLimit
 from tintype.functions.runtime import Runtime
-from tintype.functions.submission import Acceptance, Submission, Submitter
+from tintype.functions.submission import Acceptance, Submission, Submitter, requeue
 from tintype.functions.wire.cors import Cors
 
 __all__ = [
@@ -41,4 +41,5 @@ __all__ = [
     "Submitter",
     "environment",
     "openapi_document",
+    "requeue",
 ]

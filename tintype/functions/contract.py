@@ -20,7 +20,8 @@ READING_REFUSALS = {
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """`request` is the type of the JSON body, None where the function reads it in its own way.
+    """`request` is the type of the JSON body, or a tuple of types of which it is one; None where
+    the function reads it in its own way.
 
     `answers` are the types that an answer of one of `statuses` may hold; `media_type` says what
     they are sent as. `refusals` has the HTTP status of every code that the function refuses with,
@@ -45,9 +46,15 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def types(self) -> list[Any]:
         """Every type it names: the request first if there is one, answers, headers both ways."""
-        request = [] if self.request is None else [self.request]
         headers = [*self.headers.values(), *self.answer_headers.values()]
-        return [*request, *self.answers, *headers]
+        return [*self.requests, *self.answers, *headers]
+
+    @property
+    def requests(self) -> tuple[Any, ...]:
+        """The types of which the JSON body is one; none where the function reads it itself."""
+        if isinstance(self.request, tuple):
+            return self.request
+        return () if self.request is None else (self.request,)
 
 
 def told(**schema: Any) -> msgspec.Meta:

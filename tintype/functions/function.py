@@ -41,7 +41,11 @@ Serve = Callable[["Invocation"], Awaitable[Answer]]
 
 class Function(msgspec.Struct, frozen=True):
     """One loaded function. `body_bytes_max` is checked while the body arrives; without
-    `answer_seconds_max` the runtime's own limit holds."""
+    `answer_seconds_max` the runtime's own limit holds.
+
+    The calls of one that `is_builtin` are logged when they are refused or fail, of the project's
+    own all.
+    """
 
     name: str
     serve: Serve
@@ -50,3 +54,4 @@ class Function(msgspec.Struct, frozen=True):
     answer_seconds_max: float | None = None
     methods: tuple[str, ...] = METHODS
     contract: Contract | None = None
+    is_builtin: bool = False

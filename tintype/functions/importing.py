@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+from tintype.functions.journal import print_heard
+
 SHARED = "_shared"
 PREFIX = "_tintype_function_"
 SNAPSHOT_FILES_MAX = 1000
@@ -36,6 +38,11 @@ class FreshLoader(SourceFileLoader):
     def path_stats(self, path: object) -> NoReturn:
         """Raise `OSError`, which tells the import system that there is nothing to cache by."""
         raise OSError
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the file; what it prints while it serves a call is kept as that call's log."""
+        module.__dict__["print"] = print_heard
+        super().exec_module(module)
 
 
 class ProjectFinder(MetaPathFinder):

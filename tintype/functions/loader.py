@@ -141,10 +141,10 @@ class Loader:
             if not entry.name.startswith("_"):
                 name = entry.name.replace("_", "-")
                 module = importlib.import_module(f"{package}.{entry.name}")
-                found[name] = self._function(name, module)
+                found[name] = self._function(name, module, is_builtin=True)
         return found
 
-    def _function(self, name: str, module: ModuleType) -> Function:
+    def _function(self, name: str, module: ModuleType, *, is_builtin: bool = False) -> Function:
         serve = getattr(module, "serve", None)
         if serve is None or not inspect.iscoroutinefunction(serve):
             raise TypeError(f"{module.__file__} must define `async def serve(invocation)`.")
@@ -164,6 +164,7 @@ class Loader:
             methods=msgspec.convert(getattr(module, "methods", METHODS), tuple[str, ...]),
             # A file may use the name for something of its own.
             contract=contract if isinstance(contract, Contract) else None,
+            is_builtin=is_builtin,
         )
 
     def _entrypoint(self, name: str, entrypoint: str) -> Path:

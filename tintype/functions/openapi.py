@@ -89,7 +89,7 @@ def _path(function: Function) -> tuple[Schema, Schema]:
     contract = function.contract or Contract(summary="")
     found, schemas = _components(f"{function.name}.", contract.types)
     described = iter(found)
-    request = next(described) if contract.request is not None else None
+    request = _one_of([next(described) for _ in contract.requests])
     answers = [next(described) for _ in contract.answers]
     headers = {name: next(described) for name in contract.headers}
     answer_headers = {name: next(described) for name in contract.answer_headers}
@@ -135,11 +135,17 @@ def _answer(contract: Contract, answers: list[Schema], headers: Mapping[str, Sch
         "headers": _headers() | {name: {"schema": schema} for name, schema in headers.items()},
     }
     if answers:
-        body = answers[0] if len(answers) == 1 else {"anyOf": answers}
+        body = _one_of(answers)
         if contract.media_type == "application/json":
             body = {"allOf": [body, _schema("Warned")]}
         described["content"] = {contract.media_type: {"schema": body}}
     return described
+
+
+def _one_of(schemas: list[Schema]) -> Schema | None:
+    if not schemas:
+        return None
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
 def _refusals(function: Function, contract: Contract) -> Schema:

@@ -19,6 +19,7 @@ from tintype.functions import openapi
 from tintype.functions.background import Background
 from tintype.functions.function import Function, Reply
 from tintype.functions.invocation import Invocation
+from tintype.functions.journal import Journal, heard, to_database
 from tintype.functions.loader import Loader
 from tintype.functions.wire.answer import (
     BODILESS,
@@ -57,9 +58,11 @@ class Runtime:
         authenticate: Authenticate,
         context: "Context",
         environment: Mapping[str, str],
+        journal: Journal | None = None,
         answer_seconds_max: float = ANSWER_SECONDS_MAX,
         wall_clock_seconds_max: float = WALL_CLOCK_SECONDS_MAX,
     ) -> None:
+        """`journal` takes what functions say, None keeps it in the database of `context`."""
         self._functions = functions
         self._authenticate = authenticate
         self._context = context
@@ -68,6 +71,7 @@ class Runtime:
         self._wall_clock_seconds_max = wall_clock_seconds_max
         self._described: tuple[list[Function], Packed] | None = None
         self._background = Background()
+        self._journal = Journal(to_database(context.pool)) if journal is None else journal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Every path ends in one answer, or in none when the client left."""
@@ -77,10 +81,17 @@ class Runtime:
             await send({"type": "websocket.close"})
             return
         call = _Call(scope, receive, self._answer_seconds_max)
-        with spans.span(
-            "request", traceparent=call.traceparent, function=call.name, request=call.request_id
+        with (
+            spans.span(
+                "request",
+                traceparent=call.traceparent,
+                function=call.name,
+                request=call.request_id,
+            ),
+            heard(self._journal, call.name, call.request_id),
         ):
             await self._serve(call, send)
+        self._note(call)
 
     async def _serve(self, call: "_Call", send: Send) -> None:
         try:
@@ -118,6 +129,20 @@ class Runtime:
     async def close(self, seconds: float) -> None:
         """Wait up to `seconds` for what functions left to `wait_until`, then cancel the rest."""
         await self._background.close(seconds)
+        await self._journal.close()
+
+    def _note(self, call: "_Call") -> None:
+        function, status = call.function, call.status
+        if function is None or (function.is_builtin and 0 < status < 400):
+            return
+        self._journal.add(
+            function.name,
+            call.request_id,
+            "info" if 0 < status < 400 else "error" if status >= 500 else "warning",
+            call.refusal or (f"answered {status}" if status else "the caller left"),
+            status=status or None,
+            seconds=clock.monotonic_seconds() - call.began_at,
+        )
 
     async def _invoke(self, call: "_Call", limit: asyncio.Timeout) -> Packed | Response:
         warnings: list[str] = []
@@ -128,6 +153,7 @@ class Runtime:
             function = await self._functions.find(call.name)
             if function is None:
                 raise GatewayError("NOT_FOUND")
+            call.function = function
             if function.contract is not None:
                 refusal_fields = function.contract.refusal_fields
             principal = await self._principal(function, call)
@@ -154,8 +180,10 @@ class Runtime:
             answer = await function.serve(invocation)
             return answer if isinstance(answer, Response) else pack(answer, warnings)
         except RequestError as error:
+            call.refusal = f"{error.code}: {error.message}"
             return pack_refusal(error, warnings, refusal_fields)
         except GatewayError as error:
+            call.refusal = error.code
             if error.detail:
                 call.report(f"{error.code}: {error.detail}")
             return pack_gateway(error)
@@ -192,18 +220,24 @@ class _Call:
         "authenticated_at",
         "began_at",
         "body",
+        "function",
         "headers",
         "name",
         "path",
+        "refusal",
         "request_id",
         "scope",
         "started",
+        "status",
     )
 
     def __init__(self, scope: Scope, receive: Receive, answer_seconds_max: float) -> None:
         self.answer_seconds_max = answer_seconds_max
         self.began_at = self.authenticated_at = clock.monotonic_seconds()
         self.scope = scope
+        self.function: Function | None = None
+        self.status = 0
+        self.refusal = ""
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.body = Body(self.headers, receive)
         self.started = False
@@ -235,7 +269,9 @@ class _Call:
     def fail(self, code: str, reason: str) -> Packed:
         """Report `reason` to the operator and return the answer, which does not hold it."""
         self.report(f"{code}: {reason}")
-        return pack_gateway(GatewayError(code))
+        answer = pack_gateway(GatewayError(code))
+        self.refusal, self.status = code, answer.status
+        return answer
 
     async def send(self, answer: Packed, send: Send) -> None:
         """Send the answer, then hear out a client that is still sending."""
@@ -246,6 +282,7 @@ class _Call:
         if still_sending:
             headers.append((b"connection", b"close"))
         self.started = True
+        self.status = answer.status
         spans.note(status=answer.status)
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         if still_sending:
@@ -267,6 +304,8 @@ class _Call:
             when = limit.when()
             if not self.started and not limit.expired() and when is not None:
                 limit.reschedule(when + beyond_seconds)
+            if not self.started:
+                self.status = message["status"]
             self.started = True
             await send(message)
 

@@ -18,7 +18,7 @@ the same transaction and are called through `tintype.workers` (complete, fail, c
 enqueue is called through `tintype.functions.submission`, with the hold. The rest are here.
 """
 
-from tintype.jobs.job import TERMINAL, TRACEPARENT, Job, Status, new_id
+from tintype.jobs.job import TERMINAL, TRACEPARENT, Job, Status, first_id, new_id
 from tintype.jobs.lease import (
     DEFAULT_QUEUE,
     IDENTITIES_QUEUE,
@@ -28,6 +28,7 @@ from tintype.jobs.lease import (
     close_leases,
     deliver,
     forward,
+    hasten,
     prune,
     renew,
     report,
@@ -37,11 +38,13 @@ from tintype.jobs.reading import (
     depth,
     ended,
     get,
+    history,
     job_of,
     listing,
     outputs,
     prepared,
     queue_position,
+    queues,
     waiting,
 )
 from tintype.jobs.types import JobType, job_types, lease_seconds_by_type, offered_types
@@ -62,8 +65,11 @@ __all__ = [
     "deliver",
     "depth",
     "ended",
+    "first_id",
     "forward",
     "get",
+    "hasten",
+    "history",
     "job_of",
     "job_types",
     "lease_seconds_by_type",
@@ -74,6 +80,7 @@ __all__ = [
     "prepared",
     "prune",
     "queue_position",
+    "queues",
     "renew",
     "report",
     "waiting",

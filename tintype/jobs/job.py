@@ -89,3 +89,8 @@ def new_id() -> UUID:
     value[6] = (value[6] & 0x0F) | 0x70
     value[8] = (value[8] & 0x3F) | 0x80
     return UUID(bytes=bytes(value))
+
+
+def first_id(unix_seconds: float) -> UUID:
+    """Return the smallest id of a job made at that time or later: ids grow with time."""
+    return UUID(int=int(unix_seconds * 1000) << 80)

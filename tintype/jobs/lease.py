@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from tintype.database import Connection, Pool
-from tintype.errors import Fenced
+from tintype.errors import Conflict, Fenced, NotFound
 from tintype.jobs.job import Job
 from tintype.jobs.reading import job_of
 
@@ -119,6 +119,25 @@ async def close_leases(connection: Connection | Pool, lease_ids: Sequence[UUID])
     await connection.execute("select tintype.close_leases($1)", list(lease_ids))
 
 
+async def hasten(pool: Pool, job_id: UUID) -> None:
+    """Let a job that waits for a time run now.
+
+    Raises `NotFound` for an unknown job, `Conflict` for one that does not wait for a time.
+    """
+    try:
+        await pool.execute("select tintype.hasten($1)", job_id)
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == "TT404":
+            raise NotFound("job_not_found", str(error.args[0])) from error
+        if error.sqlstate == "TT409":
+            status = getattr(error, "detail", None)
+            raise Conflict(
+                "job_not_delayed", str(error.args[0]), details={"status": status}
+            ) from error
+        raise
+
+
 async def prune(pool: Pool, *, limit: int) -> int:
-    """Forget expired answers, stale shares and pauses, up to `limit` rows of each."""
+    """Forget expired answers, stale shares and pauses, old history and logs, up to `limit` rows
+    of each."""
     return int(await pool.fetchval("select tintype.prune($1)", limit))

@@ -76,6 +76,17 @@ async def depth(pool: Pool) -> list[dict[str, Any]]:
     return [dict(row) for row in await pool.fetch(named_queries("jobs")["depth"])]
 
 
+async def queues(pool: Pool | Connection, *, jobs_max: int) -> list[dict[str, Any]]:
+    """Return for each queue how many jobs are ready, delayed and leased, and the seconds that the
+    oldest ready one has waited; `jobs_max` of each are looked at, which bounds the cost."""
+    return [dict(row) for row in await pool.fetch(named_queries("jobs")["queues"], jobs_max)]
+
+
+async def history(pool: Pool, job_id: UUID) -> list[dict[str, Any]]:
+    """Return the steps of a job that did not go the plain way, oldest first."""
+    return [dict(row) for row in await pool.fetch(named_queries("jobs")["history"], job_id)]
+
+
 Find: TypeAlias = Callable[[Pool, Sequence[UUID]], Awaitable[Sequence[Job]]]
 """Returns those of the jobs for which nobody has to wait any more."""
 

@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from tintype.auth import Principal
 from tintype.errors import RequestError, Unauthenticated
@@ -47,7 +48,15 @@ def routes(
         body = await asyncio.to_thread(encode, registry)
         return Response(body, headers={"content-type": content_type, "cache-control": "no-store"})
 
-    return [Route("/metrics", metrics, methods=["GET"])]
+    return [_Alone("/metrics", metrics, methods=["GET"])]
+
+
+class _Alone(Route):
+    """A route that no later one stands in for: it answers a method that it has not with 405."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, found = super().matches(scope)
+        return (Match.FULL if match is Match.PARTIAL else match), found
 
 
 async def _check(request: Request, authenticate: Authenticate, token: str | None) -> None:

@@ -117,6 +117,7 @@ class Metrics:
             events.ProviderPaused: self._provider_paused,
             events.CallbackReceived: self._callback_received,
             events.FunctionFailed: self._function_failed,
+            events.FunctionLogsDropped: lambda fields: self._lines_dropped.inc(fields["count"]),
             events.LoopFailed: self._loop_failed,
         }
         self._readers = {event.__name__: reader for event, reader in readers.items()}
@@ -174,6 +175,9 @@ class Metrics:
         )
         self._functions = self._counters(
             "function_failures", "Calls of functions that ended by a fault.", "function"
+        )
+        self._lines_dropped = self._counter(
+            "function_log_lines_dropped", "Lines of functions' logs that could not be kept."
         )
         self._loops = self._counters("loop_failures", "Faults of background loops.", "loop")
 

@@ -10,12 +10,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, TypeAlias
-from uuid import UUID
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from tintype import clock, credits, events
+from tintype import clock, credits, events, jobs
 from tintype.database import Pool, named_queries
 from tintype.telemetry.metrics import NAMES_MAX, OTHER, PREFIX
 
@@ -140,10 +139,11 @@ class Readings(Collector):
             yield from one.families or ()
 
     async def _read_queues(self) -> Families:
-        queries = named_queries("telemetry")
         async with self._pool.acquire() as connection:
-            rows = await connection.fetch(queries["queues"], COUNTED_JOBS_MAX)
-            workers = await connection.fetch(queries["outside_workers"], SEEN_SECONDS)
+            rows = await jobs.queues(connection, jobs_max=COUNTED_JOBS_MAX)
+            workers = await connection.fetch(
+                named_queries("telemetry")["outside_workers"], SEEN_SECONDS
+            )
         states = ("ready", "delayed", "leased")
         return [
             _family(
@@ -202,7 +202,7 @@ class Readings(Collector):
 
     async def _read_users(self) -> Families:
         now = clock.now()
-        bounds = [_first_id((now - span).timestamp()) for span in (HOUR, DAY)]
+        bounds = [jobs.first_id((now - span).timestamp()) for span in (HOUR, DAY)]
         async with self._slow:
             row = await self._pool.fetchrow(named_queries("telemetry")["active_users"], *bounds)
         counts = dict(row or {})
@@ -235,8 +235,3 @@ def _family(
     for key, found in merged.items():
         family.add_metric(key, combine(found))
     return family
-
-
-def _first_id(unix_seconds: float) -> UUID:
-    """Return the smallest id of a job made at that time or later (UUID version 7)."""
-    return UUID(int=int(unix_seconds * 1000) << 80)

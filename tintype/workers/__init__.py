@@ -11,7 +11,7 @@ stay, pictures that were stored are adopted, and only what is missing is made.
 """
 
 from tintype.workers import delivery, outside, pauses
-from tintype.workers.execution import Conclusion, give_back, give_up
+from tintype.workers.execution import REFUSED_POSITIONS, Conclusion, give_back, give_up
 from tintype.workers.kernel import Kernel
 from tintype.workers.references import STORAGE_SCHEME
 from tintype.workers.settlement import Completion, Settler, cancel
@@ -19,6 +19,7 @@ from tintype.workers.settlement import tell as tell_ended
 from tintype.workers.worker import Perform, Worker
 
 __all__ = [
+    "REFUSED_POSITIONS",
     "STORAGE_SCHEME",
     "Completion",
     "Conclusion",

@@ -83,3 +83,13 @@ async def listing(pool: Pool) -> list[Pause]:
 async def resume(pool: Pool) -> int:
     """End every pause; return how many there were."""
     return len(await pool.fetch("delete from tintype.provider_pauses returning provider"))
+
+
+async def end(pool: Pool, provider: str, model: str) -> bool:
+    """End the pause of a model, or of a whole provider where `model` is ""; False without one."""
+    row = await pool.fetchrow(
+        "delete from tintype.provider_pauses where provider = $1 and model = $2 returning true",
+        provider,
+        model,
+    )
+    return row is not None

@@ -239,8 +239,8 @@ class Worker:
         return 0 if count == EXPIRE_JOBS_MAX else EXPIRE_SECONDS
 
     async def _prune(self) -> float:
-        await jobs.prune(self._kernel.pool, limit=PRUNE_ROWS_MAX)
-        return PRUNE_SECONDS
+        count = await jobs.prune(self._kernel.pool, limit=PRUNE_ROWS_MAX)
+        return 0 if count >= PRUNE_ROWS_MAX else PRUNE_SECONDS
 
     async def _sweep(self) -> float:
         lease_seconds = self._kernel.config.worker.lease_seconds

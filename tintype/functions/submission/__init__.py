@@ -1,10 +1,11 @@
 """How is a job accepted?
 
 A Submission is a job to be, with its price. The Submitter takes it in one committed transaction
-with its credit hold, or changes nothing; a Key makes the answer repeatable.
-`wait_seconds` reads a caller's wish to wait for the result.
+with its credit hold, or changes nothing; a Key makes the answer repeatable. `requeue` makes a job
+again that ended badly. `wait_seconds` reads a caller's wish to wait for the result.
 """
 
+from tintype.functions.submission.again import requeue
 from tintype.functions.submission.repeating import (
     IDEMPOTENCY_KEY,
     Key,
@@ -31,5 +32,6 @@ __all__ = [
     "Submitter",
     "database_trouble_told",
     "keyed",
+    "requeue",
     "wait_seconds",
 ]

@@ -78,3 +78,71 @@ select
       limit $2
     ) as d
   );
+
+-- name: queues
+select
+  q.name as queue,
+  (
+    select count(*)
+    from (
+      select
+      from tintype.ready as r
+      where r.queue = q.name
+      order by r.rank, r.share, r.job_id
+      limit $1
+    ) as r
+  ) as ready,
+  (
+    select count(*)
+    from (
+      select
+      from tintype.delayed as d
+      where d.queue = q.name
+      order by d.run_at, d.job_id
+      limit $1
+    ) as d
+  ) as delayed,
+  coalesce(h.leased, 0) as leased,
+  (
+    select greatest(extract(epoch from tintype.clock() - j.created_at), 0)::double precision
+    from public.jobs as j
+    where j.id = (
+      -- Ids grow with time.
+      select w.job_id
+      from (
+        select r.job_id
+        from tintype.ready as r
+        where r.queue = q.name
+        order by r.rank, r.share, r.job_id
+        limit $1
+      ) as w
+      order by w.job_id
+      limit 1
+    )
+  ) as oldest_seconds
+from (select distinct u.name from tintype.queues as u) as q
+left join (
+  select j.queue, count(*) as leased
+  from tintype.leases as l
+  cross join unnest(l.job_ids, l.attempts) as h (job_id, attempt)
+  inner join public.jobs as j on h.job_id = j.id and h.attempt = j.attempt
+  where j.status in ('queued', 'processing')
+  group by j.queue
+) as h on q.name = h.queue
+order by q.name;
+
+-- name: history
+select h.number, h.at, h.attempt, h.kind, h.code, h.message, h.worker
+from tintype.job_history as h
+where h.job_id = $1
+order by h.number;
+
+-- name: made_again
+select j.id
+from public.jobs as j
+where
+  j.user_id = $1
+  and j.created_at >= (select o.created_at from public.jobs as o where o.id = $2::uuid)
+  and j.metadata ->> 'requeued_from' = $2::uuid::text
+order by j.created_at
+limit 1;

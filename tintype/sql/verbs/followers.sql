@@ -104,7 +104,20 @@ as $$
     identity_name text, model_id text, repository text, huggingface_repo_url text, consent jsonb,
     training_config jsonb, findings jsonb, image_paths text[], thumbnail_url text
   )
-  where n.job_type = 'train_identity';
+  where n.job_type = 'train_identity'
+  -- Trained once more, by an operator.
+  on conflict (id) do update
+  set
+    status = 'training',
+    job_id = excluded.job_id,
+    progress = 0,
+    step = 0,
+    loss = null,
+    error_code = null,
+    error_message = null,
+    updated_at = tintype.clock(),
+    seq = nextval('tintype.change_seq')
+  where trained_identities.user_id = excluded.user_id;
 
   delete from tintype.removals as r
   where r.id in (

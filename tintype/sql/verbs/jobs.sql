@@ -717,6 +717,7 @@ begin
     return query select
       v_job.id, v_job.user_id, v_job.status, v_job.result_count, true, v_job.has_assets;
   end loop;
+  perform tintype.name_lost_worker(v_lease_ids);
   delete from tintype.leases as l where l.id = any(v_lease_ids);
 end
 $$;
@@ -796,8 +797,9 @@ end
 $$;
 
 -- Forgets what has expired, up to `p_limit` rows of each kind: stored answers, shares of users who
--- are no longer ahead of their queue, what workers reported a week ago, pauses that are over and
--- removals done long ago; and ends what was begun and never asked for. Returns how many rows.
+-- are no longer ahead of their queue, what workers reported a week ago, pauses that are over,
+-- removals done long ago and what is remembered too long; and ends what was begun and never asked
+-- for. Returns how many rows.
 create or replace function tintype.prune(p_limit integer) returns integer
 language plpgsql security definer
 set search_path = ''
@@ -805,7 +807,7 @@ as $$
 declare
   v_now constant timestamptz := tintype.clock();
   v_rows integer;
-  v_total integer := 0;
+  v_total integer := tintype.prune_history(p_limit);
 begin
   delete from tintype.answers as a
   where (a.user_id, a.route, a.key) in (
