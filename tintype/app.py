@@ -27,6 +27,7 @@ from tintype import (
     rest,
     storage,
     telemetry,
+    web,
 )
 from tintype.auth import KeySet, Principal
 from tintype.config import Config
@@ -328,6 +329,8 @@ def _routes(context: Context, live: realtime.Realtime, measures: telemetry.Telem
             *lanes.routes(context.kernel, caller),
             *live.routes(),
             *measures.routes(caller),
+            # Last: it takes every path that is left.
+            *web.routes(context.config, context.keys),
         ]
     )
 

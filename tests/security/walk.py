@@ -506,6 +506,18 @@ def realtime() -> list[Row]:
     ]
 
 
+def web() -> list[Row]:
+    """The app's files are for everybody; what they show is asked for at the other doors."""
+    return [
+        row("GET /config.json", "200"),
+        row("GET /{path:path}", "200", url="/gallery"),
+        *(
+            row(f"{method} /{{path:path}}", "404 Not Found", url="/gallery")
+            for method in ("POST", "PUT", "PATCH", "DELETE")
+        ),
+    ]
+
+
 WALK = [
     *functions(),
     *lanes(),
@@ -515,4 +527,5 @@ WALK = [
     *resumable(),
     *realtime(),
     *auth(),
+    *web(),
 ]

@@ -1,0 +1,22 @@
+/** What is what in the cache. A key names a noun first, then whose or which. */
+export const keys = {
+  projects: ['projects'] as const,
+  project: (id: string) => ['projects', id] as const,
+  templates: ['templates'] as const,
+  projectJobs: (projectId: string) => ['jobs', 'project', projectId] as const,
+  job: (id: string) => ['jobs', 'one', id] as const,
+  positions: (jobIds: readonly string[]) => ['positions', ...jobIds] as const,
+  projectPictures: (projectId: string) => ['generations', 'project', projectId] as const,
+  gallery: ['generations', 'gallery'] as const,
+  batchPictures: (batchId: number) => ['generations', 'batch', batchId] as const,
+  picture: (id: string) => ['generations', 'one', id] as const,
+  batches: ['batches'] as const,
+  batch: (id: number) => ['batches', 'one', id] as const,
+  identities: ['identities'] as const,
+  trainingSteps: (jobId: string) => ['training-steps', jobId] as const,
+  account: ['credits', 'account'] as const,
+  entries: ['credits', 'entries'] as const,
+  models: ['models'] as const,
+  signed: (path: string, width: number) => ['signed', path, width] as const,
+  operator: (view: string, asked: object) => ['operator', view, asked] as const,
+}

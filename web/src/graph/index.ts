@@ -1,0 +1,10 @@
+/** The canvas as data: no React, no server. Everything here is a pure function but `newId`. */
+export * from './arrange'
+export * from './clipboard'
+export * from './file'
+export * from './graph'
+export * from './history'
+export * from './recipe'
+export * from './run'
+export * from './starters'
+export * from './unite'

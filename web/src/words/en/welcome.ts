@@ -1,0 +1,33 @@
+export const welcome = {
+  headline: 'Pictures, developed in the open.',
+  about:
+    'Compose prompts, references and models on one canvas. Every job is kept, every credit accounted for.',
+  signIn: 'Sign in',
+  signUp: 'Create account',
+  signInTitle: 'Welcome back',
+  signUpTitle: 'Create your account',
+  lapsed: 'Your session has ended. Sign in to go on where you were.',
+  email: 'Email',
+  password: 'Password',
+  passwordHint: (characters: number) => `At least ${characters} characters.`,
+  guest: 'Try without an account',
+  guestHint: 'Your work stays in this browser until you add an email to it.',
+  newHere: 'New here?',
+  knownHere: 'Have an account already?',
+  or: 'or',
+  refusals: {
+    invalid_credentials:
+      'Email and password do not match. Whoever runs this server can set a new password.',
+    user_already_exists: 'There is an account with this email already. Sign in instead.',
+    email_exists: 'There is an account with this email already. Sign in instead.',
+    weak_password: 'This password is too weak. Choose a longer one.',
+    validation_failed: 'This email address is not valid. Look for a typing error.',
+    email_address_invalid: 'This email address is not valid. Look for a typing error.',
+    signup_disabled: 'This server takes no new accounts. Ask whoever runs it.',
+    anonymous_provider_disabled: 'This server asks everybody for an account. Create one above.',
+    over_request_rate_limit: 'Too many attempts. Wait a few minutes.',
+    user_banned: 'This account is blocked. Ask whoever runs this server.',
+    offline: 'The server cannot be reached. Check your connection and try again.',
+    failed: 'The server made a mistake. Try again in a moment.',
+  } as Record<string, string>,
+}
