@@ -18,6 +18,7 @@ from bench import (
     capture,
     enqueue,
     http,
+    interactions,
     lanes,
     limit,
     machine,
@@ -49,6 +50,7 @@ SECTIONS: dict[str, Callable[[Run], Awaitable[None]]] = {
     "training": training.measure,
     "validation": validation.measure,
     "readiness": readiness.measure,
+    "interactions": interactions.measure,
 }
 NEEDS_PEERS = {"settle", "enqueue"}
 

@@ -22,6 +22,7 @@ PACKAGES = (
     "psycopg",
     "psycopg-binary",
     "pgqueuer",
+    "playwright",
 )
 WRITE_BYTES = 8192
 WRITE_SECONDS = 0.3

@@ -46,6 +46,7 @@ GOALS = (
     Goal("validation_largest_memory_growth_mb", below=100.0),
     Goal("validation_smallest_memory_growth_mb", below=100.0),
     Goal("idle_lanes_percent", below=3.0),
+    Goal("interaction_worst_ms", below=200.0),
 )
 # The width of the table in a file.
 PLAIN_COLUMNS = 160

@@ -49,6 +49,8 @@ class Sizes:
     validation_side: int = 4_000
     validation_image_bytes: int = 20 * 1024 * 1024
     validation_requests: int = 40
+    # How often a person does each thing in a visit to the editor.
+    interaction_takes: int = 5
 
 
 FULL = Sizes()
@@ -61,7 +63,7 @@ SMOKE = Sizes(
     enqueue_seconds=0.2,
     limit_seconds=1.0,
     limit_rows=30_000,
-    http_seconds=0.3,
+    http_seconds=1.0,
     http_warm_seconds=0.1,
     shallow_jobs=100,
     deep_jobs=2_000,
@@ -76,10 +78,10 @@ SMOKE = Sizes(
     fanout_warm_seconds=0.1,
     fanout_seconds=0.3,
     capture_jobs=300,
-    rest_seconds=0.3,
+    rest_seconds=1.0,
     storage_bytes=3_000_000,
     lanes_jobs=4_000,
-    lanes_seconds=0.3,
+    lanes_seconds=1.0,
     lanes_workers=5,
     lanes_idle_seconds=2.5,
     training_steps=10,
@@ -87,4 +89,5 @@ SMOKE = Sizes(
     validation_side=600,
     validation_image_bytes=400_000,
     validation_requests=4,
+    interaction_takes=1,
 )
