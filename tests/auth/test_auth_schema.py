@@ -15,6 +15,7 @@ TABLES = ("users", "identities", "sessions", "refresh_tokens", "mfa_amr_claims")
 COLUMNS = """
 select table_name || '.' || column_name as name from information_schema.columns
 where table_schema = 'auth'
+order by 1
 """
 
 

@@ -105,17 +105,20 @@ async def test_why_a_model_refuses_is_told_in_the_readers_language(
 async def test_news_that_overtakes_the_answer_to_its_request_is_told(person: Visitor) -> None:
     page = await open_canvas(person, "A robot [fault:refused]")
     failed = page.get_by_role("region", name="Output").get_by_text("Generation failed")
+    answered = asyncio.Event()
 
     async def answer_late(route: Route) -> None:
         answer = await route.fetch()
         # The output of a canvas shows a job whose answer is still on its way.
         await expect(failed).to_be_visible()
         await route.fulfill(response=answer)
+        answered.set()
 
     await page.route("**/functions/v1/generate-image", answer_late)
     await generate(page)
     told = page.locator("[data-sonner-toast]").get_by_text("Generation failed")
     await expect(told).to_be_visible()
+    await answered.wait()
 
 
 async def test_what_could_be_made_is_kept_and_the_rest_is_released(person: Visitor) -> None:

@@ -109,6 +109,9 @@ async def visiting(
     try:
         yield visitor
     finally:
+        # What the last test held back is no trouble of the next one.
+        for page in context.pages:
+            await page.unroute_all(behavior="ignoreErrors")
         await context.close()
 
 
