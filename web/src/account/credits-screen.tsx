@@ -1,28 +1,19 @@
 import { Link } from '@tanstack/react-router'
 import { useCredits } from '@/api/credits'
 import { isTraining, useOpenHolds } from '@/api/statement'
-import { useSentence } from '@/shell/sentence'
-import { Button } from '@/ui/button'
+import { Unread } from '@/shell/reading'
 import { Card } from '@/ui/card'
 import { Page } from '@/ui/page'
-import { Failed, Skeleton } from '@/ui/states'
+import { Skeleton } from '@/ui/states'
 import { useFormat, useWords } from '@/words'
 import { Entries, Trained } from './entries'
 
 /** What is settled, held and available, why it is held, and every entry of the ledger. */
 export function CreditsScreen() {
-  const { account: told, shell } = useWords()
+  const { account: told } = useWords()
   const format = useFormat()
   const account = useCredits()
-  const sentence = useSentence()
-  if (account.error)
-    return (
-      <Failed
-        title={shell.failed}
-        reason={sentence(account.error)}
-        action={<Button onClick={() => void account.refetch()}>{shell.retry}</Button>}
-      />
-    )
+  if (account.error) return <Unread error={account.error} onAgain={account.refetch} />
   const { balance = 0, held = 0, available = 0 } = account.data ?? {}
   const figures = [
     ['settled', told.settled, told.settledAbout, balance],

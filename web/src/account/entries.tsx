@@ -2,12 +2,11 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { Coins } from 'lucide-react'
 import type { CreditEntry } from '@/api/rows'
 import { isTraining, type ToldEntry, useEntries } from '@/api/statement'
-import { useSentence } from '@/shell/sentence'
+import { More, Unread } from '@/shell/reading'
 import { Badge, type Tone } from '@/ui/badge'
-import { Button } from '@/ui/button'
 import { classes } from '@/ui/classes'
 import { Segments } from '@/ui/segments'
-import { Empty, Failed, Skeleton } from '@/ui/states'
+import { Empty, Skeleton } from '@/ui/states'
 import { Cell, Head, Line, Table } from '@/ui/table'
 import { useFormat, useWords } from '@/words'
 import { Export } from './export'
@@ -23,9 +22,8 @@ const TONES: Record<CreditEntry['kind'], Tone> = {
 
 /** The ledger, newest first; each line with the job it is of. */
 export function Entries() {
-  const { account: told, rows, shell } = useWords()
+  const { account: told, rows } = useWords()
   const navigate = useNavigate()
-  const sentence = useSentence()
   const { kind } = useSearch({ from: '/signed-in/credits' })
   const pages = useEntries(kind)
   const entries = pages.data?.pages.flat() ?? []
@@ -49,13 +47,7 @@ export function Entries() {
           }
         />
       </header>
-      {pages.error && !pages.data && (
-        <Failed
-          title={shell.failed}
-          reason={sentence(pages.error)}
-          action={<Button onClick={() => void pages.refetch()}>{shell.retry}</Button>}
-        />
-      )}
+      {pages.error && !pages.data && <Unread error={pages.error} onAgain={pages.refetch} />}
       {pages.isPending && <Skeleton className="h-40" />}
       {pages.data && entries.length === 0 && (
         <Empty icon={Coins} title={kind ? told.noneOfKind : told.noEntries} />
@@ -77,15 +69,7 @@ export function Entries() {
           </tbody>
         </Table>
       )}
-      {pages.hasNextPage && (
-        <Button
-          className="self-center"
-          busy={pages.isFetchingNextPage}
-          onClick={() => void pages.fetchNextPage()}
-        >
-          {shell.more}
-        </Button>
-      )}
+      <More of={pages} />
     </section>
   )
 }

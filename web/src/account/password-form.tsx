@@ -1,40 +1,29 @@
 import { useState } from 'react'
-import { refusalOf } from '@/api/refusal'
-import { changeOwn } from '@/api/session'
-import { useSentence } from '@/shell/sentence'
 import { Button } from '@/ui/button'
 import { Field, Input } from '@/ui/field'
 import { toast } from '@/ui/toast'
 import { useWords } from '@/words'
+import { useOwnChange } from './use-own-change'
 
 const PASSWORD_CHARACTERS_MIN = 6
 
 /** A new password; for a guest with the e-mail that makes a lasting account. */
 export function PasswordForm({ isGuest }: { isGuest: boolean }) {
   const { account } = useWords()
-  const sentence = useSentence()
   const [email, setEmail] = useState('')
   const [password, setPassword] = useState('')
   const [again, setAgain] = useState('')
-  const [wrong, setWrong] = useState<string | null>(null)
-  const [busy, setBusy] = useState(false)
+  const { change, wrong, busy } = useOwnChange()
   const isDifferent = again !== '' && again !== password
 
   async function submit(event: React.FormEvent) {
     event.preventDefault()
-    if (busy || isDifferent) return
-    setBusy(true)
-    setWrong(null)
-    try {
-      await changeOwn(isGuest ? { email, password } : { password })
+    if (isDifferent) return
+    await change(isGuest ? { email, password } : { password }, () => {
       toast.success(isGuest ? account.kept : account.changed)
       setPassword('')
       setAgain('')
-    } catch (error) {
-      const refusal = await refusalOf(error)
-      setWrong(account.refusals[refusal.code] ?? sentence(refusal))
-    }
-    setBusy(false)
+    })
   }
 
   return (

@@ -1,11 +1,10 @@
 import { type FormEvent, useState } from 'react'
-import { refusalOf } from '@/api/refusal'
-import { changeOwn, nameOf, type useUser } from '@/api/session'
-import { useSentence } from '@/shell/sentence'
+import { nameOf, type useUser } from '@/api/session'
 import { Button } from '@/ui/button'
 import { Field, Input } from '@/ui/field'
 import { toast } from '@/ui/toast'
 import { useWords } from '@/words'
+import { useOwnChange } from './use-own-change'
 
 const NAME_CHARACTERS_MAX = 100
 
@@ -16,31 +15,22 @@ interface PersonFormProps {
 /** What the user is called, and the email that signs in. A guest has none yet. */
 export function PersonForm({ user }: PersonFormProps) {
   const { account, shell } = useWords()
-  const sentence = useSentence()
   const known = { name: nameOf(user), email: user.email ?? '' }
   const [name, setName] = useState(known.name)
   const [email, setEmail] = useState(known.email)
-  const [wrong, setWrong] = useState<string | null>(null)
-  const [busy, setBusy] = useState(false)
+  const { change, wrong, busy } = useOwnChange()
   const isNewName = name.trim() !== known.name
   const isNewEmail = email.trim().toLowerCase() !== known.email
 
   async function submit(event: FormEvent) {
     event.preventDefault()
-    if (busy) return
-    setBusy(true)
-    setWrong(null)
-    try {
-      await changeOwn({
-        ...(isNewName && { data: { full_name: name.trim() } }),
-        ...(isNewEmail && { email: email.trim() }),
-      })
-      toast.success(isNewEmail ? account.emailChanged(email.trim()) : account.nameChanged)
-    } catch (error) {
-      const refusal = await refusalOf(error)
-      setWrong(account.refusals[refusal.code] ?? sentence(refusal))
+    const changes = {
+      ...(isNewName && { data: { full_name: name.trim() } }),
+      ...(isNewEmail && { email: email.trim() }),
     }
-    setBusy(false)
+    await change(changes, () =>
+      toast.success(isNewEmail ? account.emailChanged(email.trim()) : account.nameChanged),
+    )
   }
 
   return (

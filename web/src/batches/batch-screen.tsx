@@ -7,11 +7,12 @@ import { cancelJob } from '@/api/jobs'
 import { refusalOf } from '@/api/refusal'
 import { type Batch, type Generation, isUnderWay } from '@/api/rows'
 import { useShown } from '@/api/shown'
+import { Unread } from '@/shell/reading'
 import { useSentence } from '@/shell/sentence'
 import { Button } from '@/ui/button'
 import { Card } from '@/ui/card'
 import { Page } from '@/ui/page'
-import { Empty, Failed, Skeleton } from '@/ui/states'
+import { Empty, Skeleton } from '@/ui/states'
 import { toast } from '@/ui/toast'
 import { Viewer } from '@/ui/viewer'
 import { useFormat, useWords } from '@/words'
@@ -20,18 +21,10 @@ import { BatchBadge, BatchCost, BatchProgress } from './state'
 
 /** One batch, and its pictures as they arrive. */
 export function BatchScreen() {
-  const { batches, shell } = useWords()
-  const sentence = useSentence()
+  const { batches } = useWords()
   const { batchId } = useParams({ from: '/signed-in/batches/$batchId' })
   const { batch, isPending, error, again } = useBatch(Number(batchId))
-  if (error)
-    return (
-      <Failed
-        title={shell.failed}
-        reason={sentence(error)}
-        action={<Button onClick={again}>{shell.retry}</Button>}
-      />
-    )
+  if (error) return <Unread error={error} onAgain={again} />
   if (isPending) return <Skeleton className="m-6 h-64" />
   if (!batch)
     return (

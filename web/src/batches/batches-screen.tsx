@@ -4,6 +4,7 @@ import { useState } from 'react'
 import { STRIP_PICTURES, useBatches, useBatchStrips, useOlderBatches } from '@/api/batches'
 import type { Generation } from '@/api/rows'
 import { useShown } from '@/api/shown'
+import { Unread } from '@/shell/reading'
 import { useSentence } from '@/shell/sentence'
 import { Button } from '@/ui/button'
 import { Page } from '@/ui/page'
@@ -37,14 +38,7 @@ export function BatchesScreen() {
       {batches.create}
     </Button>
   )
-  if (error)
-    return (
-      <Failed
-        title={shell.failed}
-        reason={sentence(error)}
-        action={<Button onClick={() => void repair()}>{shell.retry}</Button>}
-      />
-    )
+  if (error) return <Unread error={error} onAgain={repair} />
   return (
     <Page title={batches.title} about={batches.about} actions={rows.length > 0 && create}>
       {isPending && SKELETONS.map((name) => <Skeleton key={name} className="h-12" />)}

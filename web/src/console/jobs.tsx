@@ -3,6 +3,7 @@ import { ListChecks, RotateCw } from 'lucide-react'
 import { useMemo, useState } from 'react'
 import { usePages } from '@/api/operator'
 import type { Jobs } from '@/api/operator-rows'
+import { More } from '@/shell/reading'
 import { Button, IconButton } from '@/ui/button'
 import { Page } from '@/ui/page'
 import { Empty } from '@/ui/states'
@@ -20,7 +21,7 @@ const lookedAt = (pages: readonly Jobs[]) =>
 
 /** Jobs, newest first, as the address filters them; many can be acted upon at once. */
 export function JobsPart() {
-  const { console: told, shell } = useWords()
+  const { console: told } = useWords()
   const { number } = useFormat()
   const filter = useSearch({ from: '/signed-in/console/jobs' })
   const navigate = useNavigate()
@@ -70,15 +71,7 @@ export function JobsPart() {
               ) : (
                 <JobsTable jobs={jobs} chosen={chosen} onChoose={setChosen} />
               )}
-              {pages.hasNextPage && (
-                <Button
-                  className="self-center"
-                  busy={pages.isFetchingNextPage}
-                  onClick={() => void pages.fetchNextPage()}
-                >
-                  {shell.more}
-                </Button>
-              )}
+              <More of={pages} />
             </>
           )
         }

@@ -2,6 +2,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router'
 import { ScrollText, Search, X } from 'lucide-react'
 import { useRef } from 'react'
 import { usePages } from '@/api/operator'
+import { More } from '@/shell/reading'
 import { Button } from '@/ui/button'
 import { Field, Input } from '@/ui/field'
 import { Page } from '@/ui/page'
@@ -24,7 +25,7 @@ export interface LogFilter {
 
 /** What functions said. */
 export function LogsPart() {
-  const { console: told, shell } = useWords()
+  const { console: told } = useWords()
   const words = told.logs
   const filter = useSearch({ from: '/signed-in/console/logs' })
   const navigate = useNavigate()
@@ -42,15 +43,7 @@ export function LogsPart() {
           ) : (
             <>
               <LogLines lines={lines} />
-              {pages.hasNextPage && (
-                <Button
-                  className="self-center"
-                  busy={pages.isFetchingNextPage}
-                  onClick={() => void pages.fetchNextPage()}
-                >
-                  {shell.more}
-                </Button>
-              )}
+              <More of={pages} />
             </>
           )
         }

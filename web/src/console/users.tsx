@@ -3,6 +3,7 @@ import { Search, UsersRound } from 'lucide-react'
 import type { FormEvent } from 'react'
 import { usePages } from '@/api/operator'
 import type { Somebody } from '@/api/operator-rows'
+import { More } from '@/shell/reading'
 import { Badge } from '@/ui/badge'
 import { Button } from '@/ui/button'
 import { Field, Input } from '@/ui/field'
@@ -15,7 +16,7 @@ import { Shown } from './shown'
 
 /** Who is there, and with what credits. */
 export function UsersPart() {
-  const { console: told, shell } = useWords()
+  const { console: told } = useWords()
   const words = told.users
   const { search } = useSearch({ from: '/signed-in/console/users' })
   const navigate = useNavigate()
@@ -54,15 +55,7 @@ export function UsersPart() {
           ) : (
             <>
               <UsersTable users={users} />
-              {pages.hasNextPage && (
-                <Button
-                  className="self-center"
-                  busy={pages.isFetchingNextPage}
-                  onClick={() => void pages.fetchNextPage()}
-                >
-                  {shell.more}
-                </Button>
-              )}
+              <More of={pages} />
             </>
           )
         }

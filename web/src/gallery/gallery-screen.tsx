@@ -9,10 +9,10 @@ import {
   useShelfCount,
 } from '@/api/gallery'
 import type { Generation } from '@/api/rows'
-import { useSentence } from '@/shell/sentence'
+import { Unread } from '@/shell/reading'
 import { Button } from '@/ui/button'
 import { Confirm } from '@/ui/dialog'
-import { Empty, Failed, Skeleton } from '@/ui/states'
+import { Empty, Skeleton } from '@/ui/states'
 import { useTitle } from '@/ui/title'
 import { useFormat, useWords } from '@/words'
 import { isNarrow } from './filter'
@@ -27,9 +27,8 @@ const SKELETONS = Array.from({ length: 24 }, (_, at) => `place ${at}`)
 
 /** Every picture of the user, newest first. */
 export function GalleryScreen() {
-  const { gallery, shell } = useWords()
+  const { gallery } = useWords()
   const format = useFormat()
-  const sentence = useSentence()
   useTitle(gallery.title)
   const navigate = useNavigate()
   const filter = useSearch({ from: '/signed-in/gallery' })
@@ -64,19 +63,12 @@ export function GalleryScreen() {
         <FilterChips filter={filter} onFilter={onFilter} />
       </header>
       {error ? (
-        <Failed
-          title={shell.failed}
-          reason={sentence(error)}
-          action={
-            <Button
-              onClick={() => {
-                void newest.refetch()
-                void counted.refetch()
-              }}
-            >
-              {shell.retry}
-            </Button>
-          }
+        <Unread
+          error={error}
+          onAgain={() => {
+            void newest.refetch()
+            void counted.refetch()
+          }}
         />
       ) : isPending ? (
         <Places />

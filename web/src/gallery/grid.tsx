@@ -2,9 +2,7 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'react'
 import { PAGE_ROWS, type Shelf, useShelfPages } from '@/api/gallery'
 import type { Generation } from '@/api/rows'
-import { useSentence } from '@/shell/sentence'
-import { Button } from '@/ui/button'
-import { Failed } from '@/ui/states'
+import { Unread } from '@/shell/reading'
 import { useWords } from '@/words'
 import { Tile } from './tile'
 import { useGridKeys } from './use-grid-keys'
@@ -34,8 +32,7 @@ interface GridProps {
 /** The shelf as a grid of squares, of which only those in sight are there. */
 export function Grid(props: GridProps) {
   const { shelf, count, selection, active, onActive, onOpen, onTop } = props
-  const { gallery, shell } = useWords()
-  const sentence = useSentence()
+  const { gallery } = useWords()
   const scroller = useRef<HTMLDivElement>(null)
   const { columns, side } = useColumns(scroller)
   const virtual = useVirtualizer({
@@ -82,14 +79,7 @@ export function Grid(props: GridProps) {
     },
     [choose],
   )
-  if (pages.error)
-    return (
-      <Failed
-        title={shell.failed}
-        reason={sentence(pages.error)}
-        action={<Button onClick={pages.retry}>{shell.retry}</Button>}
-      />
-    )
+  if (pages.error) return <Unread error={pages.error} onAgain={pages.retry} />
   return (
     <div ref={scroller} data-scroll-root className="min-h-0 flex-1 overflow-y-auto px-4 sm:px-6">
       <div

@@ -3,13 +3,13 @@ import { Check, LoaderCircle, Plus, UserRound, X } from 'lucide-react'
 import { useIdentities } from '@/api/identities'
 import { forgetRemoval, type Removal, useFollowedRemoval, useRemovals } from '@/api/removals'
 import type { Identity } from '@/api/rows'
-import { useSentence } from '@/shell/sentence'
+import { Unread } from '@/shell/reading'
 import { Badge, type Tone } from '@/ui/badge'
-import { Button, IconButton } from '@/ui/button'
+import { IconButton } from '@/ui/button'
 import { classes } from '@/ui/classes'
 import { Page } from '@/ui/page'
 import { Progress } from '@/ui/progress'
-import { Empty, Failed, Skeleton } from '@/ui/states'
+import { Empty, Skeleton } from '@/ui/states'
 import { useFormat, useWords } from '@/words'
 import { Picture } from './picture'
 
@@ -20,9 +20,8 @@ const PRIMARY =
 
 /** The user's identities, newest first, and what is still being removed. */
 export function IdentitiesScreen() {
-  const { identities, shell } = useWords()
+  const { identities } = useWords()
   const { rows, isPending, error, repair } = useIdentities()
-  const sentence = useSentence()
   const removals = useRemovals()
   const add = (
     <Link to="/identities/new" className={PRIMARY}>
@@ -30,14 +29,7 @@ export function IdentitiesScreen() {
       {identities.add}
     </Link>
   )
-  if (error)
-    return (
-      <Failed
-        title={shell.failed}
-        reason={sentence(error)}
-        action={<Button onClick={() => void repair()}>{shell.retry}</Button>}
-      />
-    )
+  if (error) return <Unread error={error} onAgain={repair} />
   return (
     <Page
       title={identities.title}

@@ -2,11 +2,10 @@ import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { ArrowLeft, TriangleAlert, UserX } from 'lucide-react'
 import { useIdentities } from '@/api/identities'
 import type { Identity } from '@/api/rows'
-import { useSentence } from '@/shell/sentence'
-import { Button } from '@/ui/button'
+import { Unread } from '@/shell/reading'
 import { classes } from '@/ui/classes'
 import { Page } from '@/ui/page'
-import { Empty, Failed, Skeleton } from '@/ui/states'
+import { Empty, Skeleton } from '@/ui/states'
 import { useFormat, useWords } from '@/words'
 import { IdentityActs } from './acts'
 import { Facts } from './facts'
@@ -20,10 +19,9 @@ const LINK =
 
 /** One identity: how its training goes, what it was made of, and what can be done with it. */
 export function IdentityScreen() {
-  const { identities, shell } = useWords()
+  const { identities } = useWords()
   const { identityId } = useParams({ from: '/signed-in/identities/$identityId' })
   const { rows, isPending, error, repair } = useIdentities()
-  const sentence = useSentence()
   const identity = rows.find((row) => row.id === identityId)
   const navigate = useNavigate()
   const back = (
@@ -32,14 +30,7 @@ export function IdentityScreen() {
       {identities.back}
     </Link>
   )
-  if (error)
-    return (
-      <Failed
-        title={shell.failed}
-        reason={sentence(error)}
-        action={<Button onClick={() => void repair()}>{shell.retry}</Button>}
-      />
-    )
+  if (error) return <Unread error={error} onAgain={repair} />
   if (isPending)
     return (
       <Page title={identities.title}>
