@@ -11,6 +11,7 @@ from tintype.auth.door.refusals import BadKey
 from tintype.auth.gateway import authenticate
 from tintype.auth.keys import KeySet
 from tintype.auth.sessions import USER_AGENT_CHARACTERS_MAX, Caller
+from tintype.auth.users import parse_id
 from tintype.errors import Forbidden, Unauthenticated
 
 
@@ -45,13 +46,13 @@ async def user_of(keys: KeySet, request: Request) -> Bearer:
     does not hold or names nobody, as a key of the project does.
     """
     claims = await _claims(keys, request)
-    subject = _uuid(claims.get("sub"))
+    subject = parse_id(claims.get("sub"))
     if subject is None:
         raise Forbidden("bad_jwt", "invalid claim: missing sub claim")
     session = claims.get("session_id")
     if session in (None, ""):
         return Bearer(subject, None)
-    session_id = _uuid(session)
+    session_id = parse_id(session)
     if session_id is None:
         raise Forbidden("bad_jwt", "invalid claim: session_id claim must be a UUID")
     return Bearer(subject, session_id)
@@ -94,13 +95,6 @@ async def _key_claims(keys: KeySet, request: Request) -> dict[str, Any]:
             "bad_jwt", f"invalid JWT: unable to parse or verify signature, {error.message}"
         ) from error
     return principal.claims if principal is not None else {}
-
-
-def _uuid(value: Any) -> UUID | None:
-    try:
-        return UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
 
 
 def _bad_key() -> BadKey:
