@@ -159,6 +159,7 @@ FUNCTIONS = {
     "tintype.find_credentials": KERNEL_ONLY,
     "tintype.find_session": KERNEL_ONLY,
     "tintype.find_user_id": KERNEL_ONLY,
+    "tintype.first_id": INTERNAL,
     "tintype.follow_job": INTERNAL,
     "tintype.forget_tokens": INTERNAL,
     "tintype.forget_upload": KERNEL_ONLY,

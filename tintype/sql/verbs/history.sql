@@ -97,10 +97,7 @@ set search_path = ''
 as $$
 declare
   v_now constant timestamptz := tintype.clock();
-  v_bound constant uuid := (
-    lpad(to_hex((1000 * extract(epoch from v_now - interval '30 days'))::bigint), 12, '0')
-    || repeat('0', 20)
-  )::uuid;
+  v_bound constant uuid := tintype.first_id(v_now - interval '30 days');
   v_rows integer;
   v_total integer := 0;
 begin

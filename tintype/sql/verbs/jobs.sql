@@ -733,10 +733,7 @@ set search_path = ''
 as $$
 declare
   v_now constant timestamptz := tintype.clock();
-  v_bound constant uuid := (
-    lpad(to_hex((1000 * extract(epoch from v_now - interval '1 hour'))::bigint), 12, '0')
-    || repeat('0', 20)
-  )::uuid;
+  v_bound constant uuid := tintype.first_id(v_now - interval '1 hour');
   v_job public.jobs;
   v_job_ids uuid[] := '{}';
 begin
