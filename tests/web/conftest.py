@@ -19,6 +19,7 @@ from tintype.providers.provider import Outcome, Request
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BUILD_SECONDS_MAX = 280
 CREDITS = 40
+SLOW_CREDITS = 10
 
 
 @pytest.fixture(scope="session")
@@ -121,3 +122,11 @@ async def person(visitor: Visitor) -> Visitor:
     """Return somebody who is signed in and has credits."""
     await sign_up(visitor, credits=CREDITS)
     return visitor
+
+
+@pytest.fixture
+async def slow_person(browser: Browser, slow_product: Product) -> AsyncIterator[Visitor]:
+    """Return somebody who is signed in, has credits and asks a slow product."""
+    async with visiting(browser, slow_product) as visitor:
+        await sign_up(visitor, credits=SLOW_CREDITS)
+        yield visitor

@@ -147,75 +147,69 @@ async def settled(page: Page) -> None:
 
 
 async def test_a_tab_closed_in_the_middle_finds_its_job_again(
-    browser: Browser, slow_product: Product, dry: asyncio.Event
+    slow_person: Visitor, dry: asyncio.Event
 ) -> None:
-    async with visiting(browser, slow_product) as person:
-        await sign_up(person, credits=10)
-        page = await open_canvas(person, "A robot")
-        await generate(page)
-        await expect(page.get_by_text("Generating…").first).to_be_visible()
-        await person.picture("editor-generating")
-        again = await person.tab()
-        await page.close()
-        await again.go("/")
-        output = again.page.get_by_role("region", name="Output")
-        await expect(output.get_by_role("status").first).to_contain_text("Generating…")
-        dry.set()
-        await expect(output.get_by_role("img")).to_have_count(4)
-        await expect(output.get_by_text("4 pictures ready")).to_be_visible()
-        assert person.troubles + again.troubles == []
+    page = await open_canvas(slow_person, "A robot")
+    await generate(page)
+    await expect(page.get_by_text("Generating…").first).to_be_visible()
+    await slow_person.picture("editor-generating")
+    again = await slow_person.tab()
+    await page.close()
+    await again.go("/")
+    output = again.page.get_by_role("region", name="Output")
+    await expect(output.get_by_role("status").first).to_contain_text("Generating…")
+    dry.set()
+    await expect(output.get_by_role("img")).to_have_count(4)
+    await expect(output.get_by_text("4 pictures ready")).to_be_visible()
+    assert slow_person.troubles + again.troubles == []
 
 
 async def test_a_network_that_was_away_costs_no_news(
-    browser: Browser, slow_product: Product, dry: asyncio.Event
+    slow_person: Visitor, dry: asyncio.Event
 ) -> None:
-    async with visiting(browser, slow_product) as person:
-        await sign_up(person, credits=10)
-        page = await open_canvas(person, "A robot")
-        await settled(page)
-        await generate(page)
-        await expect(page.get_by_text("Generating…").first).to_be_visible()
-        await person.context.set_offline(True)
-        await expect(page.get_by_text("You are offline.")).to_be_visible()
-        dry.set()
-        await ended(slow_product)
-        # What is written meanwhile is kept here, and saved when there is somebody to save it.
-        await page.get_by_role("textbox", name="Prompt").fill("A quiet lake")
-        await expect(page.locator("[data-saving=failed]")).to_be_visible()
-        await person.context.set_offline(False)
-        output = page.get_by_role("region", name="Output")
-        await expect(output.get_by_role("img")).to_have_count(4)
-        await expect(output.get_by_text("4 pictures ready")).to_be_visible()
-        await settled(page)
-        canvas = "select canvas_state::text from public.projects"
-        assert "A quiet lake" in await slow_product.admin.fetchval(canvas)
+    page = await open_canvas(slow_person, "A robot")
+    await settled(page)
+    await generate(page)
+    await expect(page.get_by_text("Generating…").first).to_be_visible()
+    await slow_person.context.set_offline(True)
+    await expect(page.get_by_text("You are offline.")).to_be_visible()
+    dry.set()
+    await ended(slow_person.product)
+    # What is written meanwhile is kept here, and saved when there is somebody to save it.
+    await page.get_by_role("textbox", name="Prompt").fill("A quiet lake")
+    await expect(page.locator("[data-saving=failed]")).to_be_visible()
+    await slow_person.context.set_offline(False)
+    output = page.get_by_role("region", name="Output")
+    await expect(output.get_by_role("img")).to_have_count(4)
+    await expect(output.get_by_text("4 pictures ready")).to_be_visible()
+    await settled(page)
+    canvas = "select canvas_state::text from public.projects"
+    assert "A quiet lake" in await slow_person.product.admin.fetchval(canvas)
 
 
 async def test_a_request_that_no_answer_came_to_becomes_one_job(
-    browser: Browser, slow_product: Product, dry: asyncio.Event
+    slow_person: Visitor, dry: asyncio.Event
 ) -> None:
-    async with visiting(browser, slow_product) as person:
-        await sign_up(person, credits=10)
-        page = await open_canvas(person, "A robot")
-        await settled(page)
-        lost = 0
+    page = await open_canvas(slow_person, "A robot")
+    await settled(page)
+    lost = 0
 
-        async def lose_the_answer(route: Route) -> None:
-            nonlocal lost
-            lost += 1
-            if lost > 2:
-                dry.set()
-                await route.continue_()
-                return
-            await route.fetch()
-            await route.abort()
+    async def lose_the_answer(route: Route) -> None:
+        nonlocal lost
+        lost += 1
+        if lost > 2:
+            dry.set()
+            await route.continue_()
+            return
+        await route.fetch()
+        await route.abort()
 
-        await page.route("**/functions/v1/generate-image", lose_the_answer)
-        await generate(page)
-        await expect(page.get_by_role("img", name="A robot")).to_have_count(4)
-        await expect(page.get_by_text("The network is away")).to_have_count(0)
-        assert lost == 3
-        assert await slow_product.count("public.jobs") == 1
+    await page.route("**/functions/v1/generate-image", lose_the_answer)
+    await generate(page)
+    await expect(page.get_by_role("img", name="A robot")).to_have_count(4)
+    await expect(page.get_by_text("The network is away")).to_have_count(0)
+    assert lost == 3
+    assert await slow_person.product.count("public.jobs") == 1
 
 
 async def test_two_tabs_agree(person: Visitor) -> None:
@@ -234,16 +228,14 @@ async def test_two_tabs_agree(person: Visitor) -> None:
     assert other.troubles == []
 
 
-async def test_a_job_is_canceled_from_its_output(browser: Browser, slow_product: Product) -> None:
-    async with visiting(browser, slow_product) as person:
-        await sign_up(person, credits=10)
-        page = await open_canvas(person, "A robot")
-        await generate(page)
-        output = page.get_by_role("region", name="Output")
-        await output.get_by_role("button", name="Cancel job").click()
-        await expect(output.get_by_text("Canceled")).to_be_visible()
-        await expect(output.get_by_text("released")).to_be_visible()
-        assert person.troubles == []
+async def test_a_job_is_canceled_from_its_output(slow_person: Visitor) -> None:
+    page = await open_canvas(slow_person, "A robot")
+    await generate(page)
+    output = page.get_by_role("region", name="Output")
+    await output.get_by_role("button", name="Cancel job").click()
+    await expect(output.get_by_text("Canceled")).to_be_visible()
+    await expect(output.get_by_text("released")).to_be_visible()
+    assert slow_person.troubles == []
 
 
 async def ended(product: Product) -> None:
@@ -254,19 +246,17 @@ async def ended(product: Product) -> None:
 
 
 async def test_a_server_that_was_started_anew_is_caught_up_with(
-    browser: Browser, slow_product: Product, dry: asyncio.Event
+    slow_person: Visitor, dry: asyncio.Event
 ) -> None:
-    async with visiting(browser, slow_product) as person:
-        await sign_up(person, credits=10)
-        page = await open_canvas(person, "A robot")
-        await settled(page)
-        await generate(page)
-        output = page.get_by_role("region", name="Output")
-        await expect(output.get_by_text("Generating…")).to_be_visible()
-        await slow_product.restart()
-        dry.set()
-        await expect(output.get_by_role("img")).to_have_count(4)
-        await expect(output.get_by_text("4 pictures ready")).to_be_visible()
+    page = await open_canvas(slow_person, "A robot")
+    await settled(page)
+    await generate(page)
+    output = page.get_by_role("region", name="Output")
+    await expect(output.get_by_text("Generating…")).to_be_visible()
+    await slow_person.product.restart()
+    dry.set()
+    await expect(output.get_by_role("img")).to_have_count(4)
+    await expect(output.get_by_text("4 pictures ready")).to_be_visible()
 
 
 async def test_a_place_in_the_line_is_shown(browser: Browser, idle_product: Product) -> None:
